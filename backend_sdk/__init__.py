@@ -1,0 +1,162 @@
+"""A typed SDK for database backends: contract, wrapper, settings. The face: import from here.
+
+Names that need pydantic are loaded when first asked for, so that a hot module alone costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from . import errors
+from .atomic import Atomic
+from .backend import BaseBackend, DelegatingBackend, SQLSavepoints, declared_abilities, missing_members, normalize
+from .cursor import CheckedCursor, CursorWrapper
+from .errors import (
+    BlockingCallError,
+    ConnectionClosedError,
+    DatabaseError,
+    DatabaseErrorGroup,
+    DataError,
+    Error,
+    ErrorClasses,
+    ImproperlyConfigured,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    ThreadSharingError,
+    TransactionManagementError,
+    UnknownEngineError,
+)
+from .frozen import FrozenDict
+from .guard import ExecuteContext, ExecuteHook
+from .local import allow_blocking
+from .protocols import (
+    ABILITIES,
+    Backend,
+    DBAPICursor,
+    SupportsAutocommit,
+    SupportsCancel,
+    SupportsClose,
+    SupportsConfigure,
+    SupportsDisconnect,
+    SupportsDriverErrors,
+    SupportsExpiringCredentials,
+    SupportsIsBroken,
+    SupportsNamedCursor,
+    SupportsPing,
+    SupportsReadOnly,
+    SupportsReset,
+    SupportsSavepoints,
+    SupportsServerVersion,
+    SupportsThreadSafety,
+    SupportsTransactionalDDL,
+    SupportsTransactions,
+    SupportsTransactionStatus,
+    TransactionStatus,
+)
+from .querylog import QueryLog, QueryRecord
+from .wrapper import DatabaseWrapper
+
+if TYPE_CHECKING:
+    from .registry import engine_names, load_backend_class, make_backend, register, settings_class_of
+    from .settings import ConnectionSettings, CredentialSource, Options
+    from .urls import parse_url
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "ConnectionSettings": "settings",
+    "CredentialSource": "settings",
+    "Options": "settings",
+    "engine_names": "registry",
+    "load_backend_class": "registry",
+    "make_backend": "registry",
+    "parse_url": "urls",
+    "register": "registry",
+    "settings_class_of": "registry",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
+__all__ = [
+    "ABILITIES",
+    "Atomic",
+    "Backend",
+    "BaseBackend",
+    "BlockingCallError",
+    "CheckedCursor",
+    "ConnectionClosedError",
+    "ConnectionSettings",
+    "CredentialSource",
+    "CursorWrapper",
+    "DBAPICursor",
+    "DataError",
+    "DatabaseError",
+    "DatabaseErrorGroup",
+    "DatabaseWrapper",
+    "DelegatingBackend",
+    "Error",
+    "ErrorClasses",
+    "ExecuteContext",
+    "ExecuteHook",
+    "FrozenDict",
+    "ImproperlyConfigured",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "Options",
+    "ProgrammingError",
+    "QueryLog",
+    "QueryRecord",
+    "SQLSavepoints",
+    "SupportsAutocommit",
+    "SupportsCancel",
+    "SupportsClose",
+    "SupportsConfigure",
+    "SupportsDisconnect",
+    "SupportsDriverErrors",
+    "SupportsExpiringCredentials",
+    "SupportsIsBroken",
+    "SupportsNamedCursor",
+    "SupportsPing",
+    "SupportsReadOnly",
+    "SupportsReset",
+    "SupportsSavepoints",
+    "SupportsServerVersion",
+    "SupportsThreadSafety",
+    "SupportsTransactionStatus",
+    "SupportsTransactionalDDL",
+    "SupportsTransactions",
+    "ThreadSharingError",
+    "TransactionManagementError",
+    "TransactionStatus",
+    "UnknownEngineError",
+    "allow_blocking",
+    "declared_abilities",
+    "engine_names",
+    "errors",
+    "load_backend_class",
+    "make_backend",
+    "missing_members",
+    "normalize",
+    "parse_url",
+    "register",
+    "settings_class_of",
+]

@@ -1,0 +1,204 @@
+"""Cursors that check the owner before they act and turn the driver's errors into ours.
+
+`CheckedCursor` is a mixin laid over the driver's own cursor class, so rows, ``description`` and
+``rowcount`` stay in the driver: ``class MyCursor(CheckedCursor, driver.Cursor): __slots__ = ("_guard",)``.
+A cursor of any other class gets a slotted `CursorWrapper` around it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from . import local
+from .guard import given
+from .local import get_ident
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from .guard import Guard
+
+__all__ = ["CheckedCursor", "CursorWrapper", "execute_unchecked", "guarded"]
+
+CursorT = TypeVar("CursorT")
+
+# The hot test, written out in each method below since a call would cost as much as the test itself:
+# the caller is the owner's thread, and no event loop runs in it.
+
+
+class CheckedCursor:
+    """Lay this over the driver's cursor class, first among the bases; the subclass holds ``_guard``.
+
+    ``also`` names further methods of the driver's that talk to the database (``executescript``, ``copy``):
+    ``class SQLiteCursor(CheckedCursor, sqlite3.Cursor, also=("executescript",))``.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _guard: Guard
+
+    def __init_subclass__(cls, *, also: tuple[str, ...] = (), **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in also:
+            setattr(cls, name, _checked_method(cls, name))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        cast("Any", self).close()
+
+    # Type checkers see the driver's own signatures instead of these: the methods add checks, not meaning.
+    if not TYPE_CHECKING:
+
+        def execute(self, operation=None, params=None, /, **options):
+            guard = self._guard
+            if get_ident() != guard.fast.ident or local.running_loop():
+                return _slow_execute(guard, "execute", super().execute, self, operation, params, options)
+            try:
+                if options:
+                    return super().execute(*given(operation, params), **options)
+                if params is None:
+                    return super().execute(operation)
+                return super().execute(operation, params)
+            except guard.errors.caught as error:
+                raise guard.failure(error, "execute") from error
+
+        def executemany(self, operation=None, params=None, /, **options):
+            return _slow_execute(self._guard, "executemany", super().executemany, self, operation, params, options)
+
+        def fetchone(self):
+            guard = self._guard
+            if get_ident() != guard.fast.ident or local.running_loop():
+                return guard.call("fetchone", super().fetchone)
+            try:
+                return super().fetchone()
+            except guard.errors.caught as error:
+                raise guard.failure(error, "fetchone") from error
+
+        def fetchmany(self, *args, **options):
+            return self._guard.call("fetchmany", super().fetchmany, *args, **options)
+
+        def fetchall(self):
+            guard = self._guard
+            if get_ident() != guard.fast.ident or local.running_loop():
+                return guard.call("fetchall", super().fetchall)
+            try:
+                return super().fetchall()
+            except guard.errors.caught as error:
+                raise guard.failure(error, "fetchall") from error
+
+        def __next__(self):
+            return self._guard.call("iteration", super().__next__)
+
+        def __iter__(self):
+            # The guard is tested for each row: the block, the lease or the sharing may end between two.
+            guard = self._guard
+            step = super().__next__ if hasattr(super(), "__next__") else super().__iter__().__next__
+            try:
+                while True:
+                    if get_ident() != guard.fast.ident or local.running_loop():
+                        row = guard.run("iteration", step)
+                    else:
+                        row = step()
+                    yield row
+            except StopIteration:
+                return
+            except guard.errors.caught as error:
+                raise guard.failure(error, "iteration") from error
+
+
+def _slow_execute(
+    guard: Guard, step: str, call: Callable[..., Any], cursor: object, sql: Any, params: Any, options: Any
+) -> Any:
+    try:
+        return guard.execute(step, call, cursor, sql, params, options)
+    except guard.errors.caught as error:
+        raise guard.failure(error, step) from error
+
+
+def _checked_method(cls: type, name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        guard: Guard = self._guard
+        guard.check_statement(name)
+        result = guard.call(name, getattr(super(cls, self), name), *args, **options)
+        if guard.transaction.blocks:  # executescript, a procedure: each may have ended the transaction
+            guard.compare(name)
+        return result
+
+    method.__name__ = name
+    method.__qualname__ = f"{cls.__qualname__}.{name}"
+    return method
+
+
+class _Delegating:
+    """Holds a driver's cursor and hands everything on to it."""
+
+    __slots__ = ("_cursor", "_guard")
+
+    def __init__(self, cursor: Any, guard: Guard) -> None:
+        object.__setattr__(self, "_cursor", cursor)
+        object.__setattr__(self, "_guard", guard)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        result = self._cursor.execute(*args, **options)
+        return self if result is self._cursor else result  # or the caller's chain would leave the checks behind
+
+    def executemany(self, *args: Any, **options: Any) -> Any:
+        result = self._cursor.executemany(*args, **options)
+        return self if result is self._cursor else result
+
+    def callproc(self, *args: Any, **options: Any) -> Any:
+        return self._cursor.callproc(*args, **options)
+
+    def nextset(self) -> Any:
+        return self._cursor.nextset()
+
+    def fetchone(self) -> Any:
+        return self._cursor.fetchone()
+
+    def fetchmany(self, *args: Any, **options: Any) -> Any:
+        return self._cursor.fetchmany(*args, **options)
+
+    def fetchall(self) -> Any:
+        return self._cursor.fetchall()
+
+    def __next__(self) -> Any:
+        row = self._cursor.fetchone()  # iteration is an optional extension of PEP 249; fetchone is not
+        if row is None:
+            raise StopIteration
+        return row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._cursor, name, value)
+
+
+class CursorWrapper(CheckedCursor, _Delegating, also=("callproc", "nextset")):
+    """Around a driver's cursor whose class takes no `CheckedCursor`; everything else is the cursor's own."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<CursorWrapper of {self._cursor!r}>"
+
+
+def guarded(cursor: CursorT, guard: Guard) -> CursorT:
+    """*cursor* with *guard* in it, wrapped where its class cannot carry one."""
+    if not isinstance(cursor, CheckedCursor):
+        return cast("CursorT", CursorWrapper(cursor, guard))
+    guard.cursor_class = type(cursor)
+    cursor._guard = guard
+    return cursor
+
+
+def execute_unchecked(cursor: object, sql: str) -> None:
+    """Execute *sql* on a cursor that has no guard (yet): for what a backend itself sends."""
+    target: Any = super(CheckedCursor, cursor) if isinstance(cursor, CheckedCursor) else cursor
+    target.execute(sql)

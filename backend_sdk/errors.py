@@ -1,0 +1,234 @@
+"""The error tree: PEP 249's, plus what a wrapper itself can refuse.
+
+Every error that a driver raises at a step the SDK conducts arrives as one of these, with the driver's
+own error as ``__cause__``. A mistake in the program (``TypeError``, ``AttributeError``, ...) passes
+through as it is. ``step`` and ``alias`` say where it happened; they are shown by ``str()``.
+
+Source: PEP 249, "Exceptions".
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BlockingCallError",
+    "ConnectionClosedError",
+    "DataError",
+    "DatabaseError",
+    "DatabaseErrorGroup",
+    "DriverErrors",
+    "Error",
+    "ErrorClasses",
+    "ImproperlyConfigured",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "ThreadSharingError",
+    "TransactionManagementError",
+    "UnknownEngineError",
+    "Warning",
+    "driver_errors",
+    "errors_of_driver",
+    "raise_together",
+    "scrub",
+]
+
+
+class Warning(Exception):
+    """PEP 249 ``Warning``: important, not an error of the tree below."""
+
+    step: str | None = None
+    alias: str | None = None
+
+
+class Error(Exception):
+    """Root of every error of the SDK. ``step`` names what failed, ``alias`` on which connection."""
+
+    step: str | None = None
+    alias: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.step is None:
+            return text
+        where = self.step if self.alias is None else f"{self.step} on {self.alias!r}"
+        return f"{where}: {text}"
+
+
+class InterfaceError(Error):
+    """The interface was misused, rather than the database."""
+
+
+class DatabaseError(Error):
+    """Whatever concerns the database."""
+
+
+class DataError(DatabaseError):
+    """A value did not fit."""
+
+
+class OperationalError(DatabaseError):
+    """The database's operation failed: unreachable, out of memory, disconnected."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint was violated."""
+
+
+class InternalError(DatabaseError):
+    """The database itself reports an internal fault."""
+
+
+class ProgrammingError(DatabaseError):
+    """Wrong SQL, unknown table, wrong number of parameters."""
+
+
+class NotSupportedError(DatabaseError):
+    """The database, or the backend as declared, cannot do this."""
+
+
+class ConnectionClosedError(InterfaceError):
+    """A cursor was used after its connection was closed, released or inherited by a fork."""
+
+
+class ThreadSharingError(ProgrammingError):
+    """A wrapper, or a cursor of its, was used by a thread or task that does not own it."""
+
+
+class BlockingCallError(ProgrammingError):
+    """A blocking call was made under a running event loop."""
+
+
+class TransactionManagementError(ProgrammingError):
+    """Transactions were mixed up, or the block's transaction is gone."""
+
+
+class ImproperlyConfigured(InterfaceError):
+    """Settings are wrong; the text names the key and the way out."""
+
+
+class UnknownEngineError(ImproperlyConfigured):
+    """No backend class answers to this engine name."""
+
+
+class DatabaseErrorGroup(ExceptionGroup[Exception], DatabaseError):
+    """Several aliases failed in one call; also a ``DatabaseError``."""
+
+    def derive(self, excs: Iterable[Exception], /) -> DatabaseErrorGroup:  # type: ignore[override]  # typeshed types it by a new type variable, which no concrete class satisfies
+        return DatabaseErrorGroup(self.message, list(excs))
+
+    def __str__(self) -> str:
+        return f"{self.message} ({len(self.exceptions)} errors)"
+
+
+def raise_together(message: str, errors: list[Exception]) -> None:
+    """Raise nothing, the one error bare, or all as one group."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise DatabaseErrorGroup(message, errors)
+
+
+class ErrorClasses(Protocol):
+    """What carries a driver's error classes: its module usually satisfies this (PEP 249)."""
+
+    @property
+    def Error(self) -> type[Exception]: ...  # noqa: N802 - PEP 249 fixes the name
+
+
+_BY_NAME: dict[str, type[Error | Warning]] = {
+    cls.__name__: cls
+    for cls in (
+        Warning, Error, InterfaceError, DatabaseError, DataError, OperationalError,
+        IntegrityError, InternalError, ProgrammingError, NotSupportedError,
+    )
+}  # fmt: skip
+
+
+class DriverErrors:
+    """One driver's error classes, and the way from each to ours.
+
+    ``caught`` is what an ``except`` clause takes: PEP 249's ``Error`` and ``Warning`` of that driver.
+    """
+
+    __slots__ = ("_known", "caught")
+
+    def __init__(self, classes: object) -> None:
+        found = (getattr(classes, name, None) for name in ("Error", "Warning"))
+        self.caught: tuple[type[BaseException], ...] = tuple(
+            cls for cls in found if isinstance(cls, type) and issubclass(cls, Exception)
+        )
+        self._known: dict[type[BaseException], type[Error | Warning]] = {}
+
+    def translate(self, error: BaseException) -> Error | Warning:
+        """Ours for the driver's *error*: same arguments, the nearest PEP 249 class."""
+        kind = type(error)
+        ours = self._known.get(kind)
+        if ours is None:
+            ours = self._known[kind] = _nearest(kind)
+        return ours(*error.args)
+
+
+def _nearest(kind: type[BaseException]) -> type[Error | Warning]:
+    for cls in kind.__mro__:
+        ours = _BY_NAME.get(cls.__name__)
+        if ours is not None:
+            return ours
+    return DatabaseError
+
+
+_by_classes: WeakKeyDictionary[object, DriverErrors] = WeakKeyDictionary()
+
+
+def driver_errors(classes: object) -> DriverErrors:
+    """The one `DriverErrors` of *classes* (a module, as a rule), so that what it learns is kept."""
+    try:
+        known = _by_classes.get(classes)
+        if known is None:
+            known = _by_classes[classes] = DriverErrors(classes)
+    except TypeError:  # neither hashable nor weakly referable: made anew each time
+        known = DriverErrors(classes)
+    return known
+
+
+def errors_of_driver(example: object) -> DriverErrors:
+    """The error classes of the driver that made *example*, when its backend declares none.
+
+    *example* is a connection, or an error raised before there was one. Looks at the object itself (PEP
+    249's optional extension), then at the packages that define its class. When neither has an ``Error``
+    nothing is translated.
+    """
+    if isinstance(getattr(example, "Error", None), type):
+        return DriverErrors(example)  # not kept: the connection would stay alive
+    parts = type(example).__module__.split(".")
+    for length in range(len(parts), 0, -1):
+        module = sys.modules.get(".".join(parts[:length]))
+        if isinstance(getattr(module, "Error", None), type):
+            return driver_errors(module)
+    return DriverErrors(None)
+
+
+def scrub(error: BaseException, secrets: Iterable[str]) -> None:
+    """Take *secrets* out of the texts of *error* and of what it came from (libpq repeats what it was given)."""
+    hidden = [text for text in secrets if text]
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.args = tuple(_without(arg, hidden) for arg in error.args)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # None ends the loop
+
+
+def _without(value: object, secrets: list[str]) -> object:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+    return value
