@@ -1,0 +1,103 @@
+"""Instruments for checks: a backend that records and can be told to fail, a connection that is counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import override
+
+from backend_sdk import DelegatingBackend
+
+if TYPE_CHECKING:
+    from backend_sdk import Backend
+
+__all__ = ["RecordingBackend", "in_thread"]
+
+R = TypeVar("R")
+
+
+class RecordingBackend(DelegatingBackend[Any, Any, Any, Any]):
+    """The backend under test, with a log of the calls it gets and, where told so, a failure in one of them.
+
+    ``log`` has the methods' names in order; ``opened`` and ``closed`` the connections. *fail_in* names a method
+    that raises *error* after the real one has done its work.
+    """
+
+    def __init__(
+        self, wrapped: Backend[Any, Any, Any], *, fail_in: str = "", error: Callable[[], BaseException] = RuntimeError
+    ) -> None:
+        super().__init__(wrapped)
+        self.log: list[str] = []
+        self.opened: list[Any] = []
+        self.closed: list[Any] = []
+        self._fail_in = fail_in
+        self._error = error
+
+    def _note(self, name: str) -> None:
+        self.log.append(name)
+        if name == self._fail_in:
+            raise self._error()
+
+    @override
+    def get_connection_params(self) -> Any:
+        params = super().get_connection_params()
+        self._note("get_connection_params")
+        return params
+
+    @override
+    def get_new_connection(self, params: Any, /) -> Any:
+        connection = super().get_new_connection(params)
+        self.opened.append(connection)
+        self._note("get_new_connection")
+        return connection
+
+    @override
+    def configure_connection(self, connection: Any, /) -> None:
+        super().configure_connection(connection)
+        self._note("configure_connection")
+
+    @override
+    def set_autocommit(self, connection: Any, autocommit: bool, /) -> None:
+        super().set_autocommit(connection, autocommit)
+        self._note("set_autocommit")
+
+    @override
+    def init_connection_state(self, connection: Any, /) -> None:
+        super().init_connection_state(connection)
+        self._note("init_connection_state")
+
+    @override
+    def _cursor(self, connection: Any, /) -> Any:
+        cursor = super()._cursor(connection)
+        self._note("_cursor")
+        return cursor
+
+    @override
+    def close_connection(self, connection: Any, /) -> None:
+        self.closed.append(connection)
+        super().close_connection(connection)
+        self._note("close_connection")
+
+
+def in_thread(function: Callable[[], R]) -> R:
+    """*function*'s result from a new thread; what it raises is raised here."""
+    outcome: list[R] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="conformance-other")
+    thread.start()
+    thread.join()
+    if failure:
+        try:
+            raise failure[0]
+        finally:
+            failure.clear()  # or the error's traceback would hold this frame, and the frame the error
+    return outcome[0]

@@ -1,0 +1,268 @@
+"""What is under test, seen by a check: a backend of this SDK, its database, and a witness beside it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from backend_sdk import (
+    Backend,
+    BaseBackend,
+    DatabaseWrapper,
+    ImproperlyConfigured,
+    load_backend_class,
+    normalize,
+    settings_class_of,
+)
+
+from .verdict import CouldNotRun, NotApplicable, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backend_sdk import ConnectionSettings
+
+__all__ = ["AnyBackend", "AnyWrapper", "Subject", "Target", "Witness", "load_target"]
+
+AnyBackend = BaseBackend[Any, Any, Any, Any]
+AnyWrapper = DatabaseWrapper[Any, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A loaded backend class, the alias mapping the user gave, and the author's test support."""
+
+    name: str
+    cls: type[Backend[Any, Any, Any]]
+    base: Mapping[str, Any] = field(default_factory=dict)
+    support: object = None
+
+    @property
+    def settings_class(self) -> type[ConnectionSettings]:
+        return settings_class_of(self.cls)
+
+
+def load_target(name: str, base: Mapping[str, Any] | None = None) -> Target:
+    """Resolve *name* (engine name, module, ``module:Class``, file path) and its ``test_support``.
+
+    Raises `ImproperlyConfigured`; an error of the author's own import passes through.
+    """
+    engine = _module_of_file(name) if name.endswith(".py") else name
+    cls = load_backend_class(engine)
+    support = getattr(cls, "test_support", None)
+    if isinstance(support, str):
+        support = _load_support(support)
+    if isinstance(support, type):
+        support = support()
+    return Target(name, cls, dict(base or {}), support)
+
+
+def _module_of_file(path: str) -> str:
+    import importlib.util
+    import sys
+
+    file = Path(path)
+    if not file.is_file():
+        raise ImproperlyConfigured(f"target {path!r}: there is no such file")
+    name = file.stem
+    if name in sys.modules:
+        return name
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImproperlyConfigured(f"target {path!r}: not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return name
+
+
+def _load_support(path: str) -> object:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ImproperlyConfigured(f"test_support {path!r} cannot be loaded: {error}") from None
+
+
+class Witness:
+    """A second session, by the driver's own means: it sees what is really in the database."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def rows(self, sql: str) -> list[Any]:
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def scalar(self, sql: str) -> Any:
+        return self.rows(sql)[0][0]
+
+    def execute(self, sql: str) -> None:
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute(sql)
+        finally:
+            cursor.close()
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class Subject:
+    """One check's view: a fresh database, and everything made here is let go at the end. Use as a context manager."""
+
+    TABLE = "conformance_rows"
+
+    def __init__(self, target: Target, workdir: Path) -> None:
+        self.target = target
+        self.cls = target.cls
+        self.workdir = workdir
+        self._stack = ExitStack()
+        self.mapping: dict[str, Any] = {}
+
+    def __enter__(self) -> Subject:
+        self.mapping = self._fresh_database()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
+
+    def _fresh_database(self) -> dict[str, Any]:
+        mapping = {"ENGINE": self.target.name, **self.target.base}
+        database = getattr(self.target.support, "database", None)
+        if database is not None:
+            return {"ENGINE": self.target.name, **self._stack.enter_context(database(mapping, self.workdir))}
+        mapping.setdefault("NAME", str(self.workdir / "conformance.db"))
+        return mapping
+
+    # What it is made of
+
+    def settings(self, **changes: Any) -> ConnectionSettings:
+        """The settings for this check's database; *changes* are keys in upper case."""
+        return self.target.settings_class.from_mapping({**self.mapping, **changes})
+
+    def backend(self, **changes: Any) -> Backend[Any, Any, Any]:
+        """A new instance of the class under test."""
+        make: Any = self.cls
+        made: Backend[Any, Any, Any] = make(self.settings(**changes))
+        return made
+
+    def view(self, **changes: Any) -> AnyBackend:
+        """A new instance with the defaults of its optional abilities filled in."""
+        return normalize(self.backend(**changes))
+
+    def wrapper(self, alias: str = "default", **changes: Any) -> AnyWrapper:
+        """A new wrapper, owned by the calling thread, not yet open."""
+        return DatabaseWrapper(self.backend(**changes), alias)
+
+    def witness(self) -> Witness:
+        """A second session by the driver's own means."""
+        made = getattr(self.target.support, "witness", None)
+        if made is not None:
+            return Witness(made(self.mapping))
+        view = self.view()
+        connection = view.get_new_connection(view.get_connection_params())
+        view.configure_connection(connection)
+        view.set_autocommit(connection, True)
+        return Witness(connection)
+
+    # What it can do
+
+    def needs(self, *abilities: type) -> None:
+        """Raise `NotApplicable` unless the backend declares all *abilities*."""
+        declared = self.view().abilities
+        for ability in abilities:
+            if ability not in declared:
+                raise NotApplicable(f"the backend does not declare {ability.__name__}")
+
+    def has(self, ability: type) -> bool:
+        return ability in self.view().abilities
+
+    def support(self, name: str) -> Any:
+        """The author's test support method *name*; raises `CouldNotRun` where it is absent."""
+        method = getattr(self.target.support, name, None)
+        if method is None:
+            raise CouldNotRun(f"lacks {name}(): give the backend a test_support that has it")
+        return method
+
+    def sessions(self) -> int:
+        count: int = self.support("sessions")(self.mapping)
+        return count
+
+    def terminate(self, connection: Any) -> None:
+        self.support("terminate")(self.mapping, connection)
+
+    # Tables
+
+    def type_name(self, kind: str) -> str:
+        names = getattr(self.target.support, "type_names", None)
+        defaults = {"integer": "INTEGER", "text": "VARCHAR(100)"}
+        found: str = {**defaults, **(names() if names is not None else {})}[kind]
+        return found
+
+    def create_table(self) -> str:
+        """Create the kit's table, by the witness, committed; returns its name."""
+        witness = self.witness()
+        try:
+            witness.execute(
+                f"CREATE TABLE {self.TABLE} (id {self.type_name('integer')} PRIMARY KEY, note {self.type_name('text')})"
+            )
+        finally:
+            witness.close()
+        return self.TABLE
+
+    def count_rows(self) -> int:
+        """How many rows the kit's table has, as a second session sees it."""
+        witness = self.witness()
+        try:
+            return int(witness.scalar(f"SELECT count(*) FROM {self.TABLE}"))
+        finally:
+            witness.close()
+
+    def execute(self, wrapper: AnyWrapper, sql: str) -> None:
+        """One statement through the wrapper, its cursor closed."""
+        cursor = wrapper.cursor()
+        try:
+            cursor.execute(sql)
+        finally:
+            cursor.close()
+
+    def insert(self, wrapper: AnyWrapper, number: int) -> None:
+        self.execute(wrapper, f"INSERT INTO {self.TABLE} (id, note) VALUES ({number}, 'row')")
+
+    # Saying what is wrong
+
+    def fail(self, observed: str, *, blame: str = "", advice: str = "", where: str = "") -> NoReturn:
+        """The requirement is not met: *observed* says what was seen instead."""
+        raise Violation(observed, blame=blame, advice=advice, where=where)
+
+    def require(self, condition: object, observed: str, *, blame: str = "", advice: str = "") -> None:
+        """`fail` unless *condition* holds."""
+        if not condition:
+            raise Violation(observed, blame=blame, advice=advice)
+
+    def place_of(self, method: str) -> tuple[str, str]:
+        """``file:line`` of the backend's *method* and the class that defines it; empty where it has no source."""
+        for cls in self.cls.__mro__:
+            member = vars(cls).get(method)
+            if member is not None:
+                return _source_of(member), cls.__qualname__
+        return "", ""
+
+
+def _source_of(member: Any) -> str:
+    function = member.fget if isinstance(member, property) else inspect.unwrap(getattr(member, "__func__", member))
+    try:
+        file = inspect.getsourcefile(function)
+        line = inspect.getsourcelines(function)[1]
+    except (TypeError, OSError):
+        return ""
+    return f"{file}:{line}"

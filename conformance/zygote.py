@@ -1,0 +1,289 @@
+"""The process that has imported the backend once and forks a child for each check.
+
+Run as ``python -m conformance.zygote`` by the runner, never by hand. It reads JSON lines from standard input
+(the first holds the settings, so secrets pass privately) and writes JSON lines to the descriptor that standard
+output was; the backend's own prints go to standard error, which the runner keeps in a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from backend_sdk import ImproperlyConfigured
+
+from .blame import author_frames
+from .checks import load_register
+from .child import run_check
+from .register import Requirement
+from .subject import Target, load_target
+from .verdict import Result, Verdict
+
+__all__ = ["main"]
+
+GRACE = 1.0
+"""Seconds a hanging child has to write down its stacks before it is killed."""
+
+
+@dataclass
+class Child:
+    """A check under way: its process, the pipe its result comes by, and the files it leaves behind."""
+
+    entry: Requirement
+    pid: int
+    pipe: int
+    deadline: float
+    timeout: float
+    started: float
+    folder: Path
+    received: bytes = b""
+    asked_for_stacks: bool = False
+
+
+class Zygote:
+    """Forks, watches and reaps. One thread, no locks: it must stay safe to fork."""
+
+    def __init__(self, target: Target, register: Mapping[str, Requirement], folder: Path, send: Callable[..., None]):
+        self.target = target
+        self.register = register
+        self.folder = folder
+        self.send = send
+        self.children: dict[int, Child] = {}
+        self.selector = selectors.DefaultSelector()
+
+    def serve(self, requests: IO[bytes]) -> None:
+        """Until the runner closes its end: fork for each request, report each result."""
+        self.selector.register(requests, selectors.EVENT_READ)
+        buffered, open_ = b"", True
+        while open_ or self.children:
+            for key, _ in self.selector.select(self._patience()):
+                if key.fileobj is requests:
+                    data = os.read(requests.fileno(), 65536)
+                    open_ = bool(data)
+                    buffered += data
+                    *lines, buffered = buffered.split(b"\n")
+                    for line in lines:
+                        self._fork(json.loads(line))
+                    if not open_:
+                        self.selector.unregister(requests)
+                else:
+                    self._receive(cast("int", key.fileobj))
+            self._enforce_deadlines()
+
+    def _patience(self) -> float | None:
+        if not self.children:
+            return None
+        if any(child.asked_for_stacks for child in self.children.values()):
+            return 0.02
+        return max(0.0, min(child.deadline for child in self.children.values()) - time.monotonic())
+
+    def _fork(self, request: dict[str, Any]) -> None:
+        entry = self.register[request["id"]]
+        folder = self.folder / f"{entry.id}-{time.monotonic_ns()}"
+        folder.mkdir()
+        receiving, sending = os.pipe()
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            os.close(receiving)
+            self._be_a_child(entry, folder, sending)
+        os.close(sending)
+        timeout = float(request["timeout"])
+        self.children[receiving] = Child(entry, pid, receiving, started + timeout, timeout, started, folder)
+        self.selector.register(receiving, selectors.EVENT_READ)
+
+    def _be_a_child(self, entry: Requirement, folder: Path, pipe: int) -> None:
+        """Never returns. The terminal, the runner's pipes and the siblings' pipes are out of the check's reach."""
+        try:
+            os.setsid()
+            for inherited in self.children:
+                os.close(inherited)
+            self.selector.close()
+            _redirect(folder / "output.txt")
+            stacks = open(folder / "stacks.txt", "w")  # noqa: SIM115 - open until the process ends
+            faulthandler.enable(stacks)
+            faulthandler.register(signal.SIGUSR1, stacks, all_threads=True, chain=False)
+            result = run_check(self.target, entry, folder)
+            os.write(pipe, json.dumps(result.to_dict()).encode())
+        finally:
+            os._exit(0)
+
+    def _receive(self, pipe: int) -> None:
+        child = self.children[pipe]
+        data = os.read(pipe, 65536)
+        child.received += data
+        if not data:
+            self.selector.unregister(pipe)
+            os.close(pipe)
+            self._finish(child)
+
+    def _finish(self, child: Child) -> None:
+        """The pipe is closed: the child has ended, or has closed it and goes on, which the deadline cuts short."""
+        status = self._reap(child)
+        del self.children[child.pipe]
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)  # what the check has started and left behind
+        self.send(result=self._verdict(child, status).to_dict())
+
+    def _reap(self, child: Child) -> int | None:
+        while time.monotonic() < child.deadline:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                return status
+            time.sleep(0.002)
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        return None
+
+    def _enforce_deadlines(self) -> None:
+        now = time.monotonic()
+        for child in list(self.children.values()):
+            if now < child.deadline:
+                continue
+            if not child.asked_for_stacks:
+                child.asked_for_stacks = True
+                child.deadline = now + GRACE
+                os.kill(child.pid, signal.SIGUSR1)  # faulthandler answers without the interpreter's lock
+            else:
+                os.kill(child.pid, signal.SIGKILL)
+        for child in list(self.children.values()):
+            if child.asked_for_stacks and _has_text(child.folder / "stacks.txt"):
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _verdict(self, child: Child, status: int | None) -> Result:
+        stacks, output = _text(child.folder / "stacks.txt"), _text(child.folder / "output.txt")
+        seconds = round(time.monotonic() - child.started, 4)
+        if child.asked_for_stacks:
+            observed = f"no verdict within {child.timeout:g} s; the stacks of all its threads are in the details"
+            return _ended(child.entry, Verdict.HANG, observed, seconds, output, stacks)
+        if status is not None and os.WIFSIGNALED(status):
+            name = signal.Signals(os.WTERMSIG(status)).name
+            return _ended(child.entry, Verdict.CRASH, f"the process was killed by {name}", seconds, output, stacks)
+        try:
+            values = json.loads(child.received)
+        except ValueError:
+            observed = (
+                "the process ended without a verdict: something in it called os._exit() or closed the descriptors "
+                "of others"
+            )
+            return _ended(child.entry, Verdict.CRASH, observed, seconds, output, stacks)
+        return Result.from_dict({**values, "output": output})
+
+
+def _ended(entry: Requirement, verdict: Verdict, observed: str, seconds: float, output: str, stacks: str) -> Result:
+    return Result(
+        id=entry.id,
+        verdict=verdict,
+        group=entry.group,
+        keyword=entry.keyword,
+        requirement=entry.sentence,
+        expected=entry.sentence,
+        observed=observed,
+        where=_deepest(stacks),
+        advice=entry.advice,
+        seconds=seconds,
+        output=output,
+        details=stacks,
+    )
+
+
+def _deepest(stacks: str) -> str:
+    """The first frame in faulthandler's dump that is neither the kit's, nor the SDK's, nor Python's own."""
+    from .blame import is_author_file
+
+    for line in stacks.splitlines():
+        parts = line.strip().split('"')
+        if line.lstrip().startswith("File") and len(parts) > 2 and is_author_file(parts[1]):
+            return f"{parts[1]}:{parts[2].split()[2].rstrip(',')}"
+    return ""
+
+
+def _redirect(output: Path) -> None:
+    """Standard input from nowhere, output and errors into a file."""
+    nothing, file = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(nothing, 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
+def _has_text(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
+def _text(file: Path, limit: int = 20_000) -> str:
+    return file.read_text(errors="replace")[-limit:] if file.exists() else ""
+
+
+def main() -> None:
+    """Import the target, report it, then serve."""
+    protocol = os.fdopen(os.dup(1), "w", buffering=1)
+    os.set_inheritable(protocol.fileno(), False)
+    os.dup2(2, 1)
+
+    def send(**message: Any) -> None:
+        protocol.write(json.dumps(message) + "\n")
+        protocol.flush()
+
+    requests = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+    config = json.loads(_first_line(requests.fileno()))
+    sys.path[:0] = [entry for entry in config["path"] if entry not in sys.path]
+    with ExitStack() as stack:
+        target = _load(config, stack, send)
+        if target is None:
+            return
+        register = load_register()
+        gc.collect()
+        gc.freeze()  # children share these pages, and collections in them look at their own objects alone
+        send(loaded=True)
+        Zygote(target, register, Path(config["folder"]), send).serve(cast("IO[bytes]", requests))
+
+
+def _first_line(descriptor: int) -> bytes:
+    """Byte by byte: a buffered reader would swallow the requests that follow."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            break
+        line += byte
+    return line
+
+
+def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -> Target | None:
+    """The target, its server started where it needs one; None after saying why not."""
+    try:
+        target = load_target(config["target"], config["base"])
+    except ImproperlyConfigured as error:
+        send(refused=str(error))
+        return None
+    except Exception as error:
+        frames = author_frames(error.__traceback__)
+        place = "".join(traceback.format_list(frames)).rstrip()
+        send(refused=f"importing {config['target']!r} raised {type(error).__name__}: {error}\n{place}".rstrip())
+        return None
+    server = getattr(target.support, "server", None)
+    if server is None or target.base:
+        return target
+    try:
+        base = stack.enter_context(server(Path(config["folder"])))
+    except OSError as error:
+        send(unreachable=str(error))
+        return None
+    return Target(target.name, target.cls, dict(base), target.support)
+
+
+if __name__ == "__main__":
+    main()
