@@ -215,7 +215,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def select_ids(
     register: Mapping[str, Requirement], patterns: Iterable[str], *, level: int, profile: str
 ) -> tuple[str, ...]:
-    """IDs of *profile* up to *level* that match any of *patterns* (an ID, an ID prefix or a group), with what they stand on."""
+    """IDs of *profile* up to *level* that match any of *patterns* (an ID, its prefix or a group); all without any."""
     wanted = [pattern.strip().lower() for pattern in patterns if pattern.strip()]
     chosen = {
         entry.id

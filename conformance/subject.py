@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,14 +120,13 @@ class Witness:
 class Subject:
     """One check's view: a fresh database, and everything made here is let go at the end. Use as a context manager."""
 
-    TABLE = "conformance_rows"
-
     def __init__(self, target: Target, workdir: Path) -> None:
         self.target = target
         self.cls = target.cls
         self.workdir = workdir
         self._stack = ExitStack()
         self.mapping: dict[str, Any] = {}
+        self.TABLE = f"conformance_{secrets.token_hex(4)}"  # checks may run side by side in one database
 
     def __enter__(self) -> Subject:
         self.mapping = self._fresh_database()
@@ -217,7 +217,16 @@ class Subject:
             )
         finally:
             witness.close()
+        if not hasattr(self.target.support, "database"):
+            self._stack.callback(self._drop_table)
         return self.TABLE
+
+    def _drop_table(self) -> None:
+        witness = self.witness()
+        try:
+            witness.execute(f"DROP TABLE {self.TABLE}")
+        finally:
+            witness.close()
 
     def count_rows(self) -> int:
         """How many rows the kit's table has, as a second session sees it."""
@@ -259,7 +268,8 @@ class Subject:
 
 
 def _source_of(member: Any) -> str:
-    function = member.fget if isinstance(member, property) else inspect.unwrap(getattr(member, "__func__", member))
+    found: Any = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+    function: Any = inspect.unwrap(found)
     try:
         file = inspect.getsourcefile(function)
         line = inspect.getsourcelines(function)[1]

@@ -22,7 +22,7 @@ ConnT = TypeVar("ConnT")
 class TestSupport(Protocol[ConnT]):
     """Every member is optional; *mapping* is an alias mapping in Django's upper-case form, with its ENGINE."""
 
-    __test__ = False  # pytest would take the name for a test class
+    __test__: bool = False  # pytest would take the name for a test class
 
     def server(self, workdir: Path, /) -> AbstractContextManager[Mapping[str, Any]]:
         """Find or start a server for the whole run; yields the alias mapping to reach it, without ENGINE.
@@ -32,11 +32,11 @@ class TestSupport(Protocol[ConnT]):
         ...
 
     def database(self, mapping: Mapping[str, Any], workdir: Path, /) -> AbstractContextManager[Mapping[str, Any]]:
-        """A fresh, empty database or schema for one check. Default: NAME becomes a file in *workdir*, which is empty."""
+        """A fresh, empty database or schema for one check. Default: NAME, if not given, is a file in *workdir*."""
         ...
 
     def witness(self, mapping: Mapping[str, Any], /) -> ConnT:
-        """A second session by the driver's own means, in autocommit. Default: the backend's own ``get_new_connection``."""
+        """A second session by the driver's own means, in autocommit. Default: by ``get_new_connection``."""
         ...
 
     def sessions(self, mapping: Mapping[str, Any], /) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["CouldNotRun", "NotApplicable", "Result", "Verdict", "Violation"]
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """A skip is none of these: what did not run says why, and never counts as a pass."""
 
     PASS = "pass"

@@ -237,7 +237,7 @@ def main() -> None:
         protocol.write(json.dumps(message) + "\n")
         protocol.flush()
 
-    requests = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+    requests = os.fdopen(os.dup(0), "rb", buffering=0)
     config = json.loads(_first_line(requests.fileno()))
     sys.path[:0] = [entry for entry in config["path"] if entry not in sys.path]
     with ExitStack() as stack:
@@ -248,7 +248,7 @@ def main() -> None:
         gc.collect()
         gc.freeze()  # children share these pages, and collections in them look at their own objects alone
         send(loaded=True)
-        Zygote(target, register, Path(config["folder"]), send).serve(cast("IO[bytes]", requests))
+        Zygote(target, register, Path(config["folder"]), send).serve(requests)
 
 
 def _first_line(descriptor: int) -> bytes:
@@ -266,6 +266,8 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
     """The target, its server started where it needs one; None after saying why not."""
     try:
         target = load_target(config["target"], config["base"])
+        if target.base:
+            target.settings_class.from_mapping({"ENGINE": target.name, **target.base})
     except ImproperlyConfigured as error:
         send(refused=str(error))
         return None

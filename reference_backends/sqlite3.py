@@ -190,6 +190,8 @@ class SQLiteBackend(
 ):
     """SQLite. Subclass it to add what a connection needs for life (`configure_connection`) or at its start."""
 
+    test_support = "conformance.supports.sqlite:SQLiteSupport"
+
     def __init_subclass__(cls, *, vendor: str = "sqlite", **options: Any) -> None:
         super().__init_subclass__(vendor=vendor, **options)
 

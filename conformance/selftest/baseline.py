@@ -6,10 +6,7 @@ backend: it must not import it, and a mistake in that one must not hide a mistak
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypedDict
 
 from typing_extensions import override
@@ -37,7 +34,7 @@ from backend_sdk import (
     TransactionStatus,
 )
 
-__all__ = ["BaselineBackend", "BaselineCursor", "BaselineParams", "BaselineSettings", "BaselineSupport"]
+__all__ = ["BaselineBackend", "BaselineCursor", "BaselineParams", "BaselineSettings"]
 
 
 class BaselineOptions(Options, frozen=True):
@@ -60,33 +57,6 @@ class BaselineCursor(CheckedCursor, sqlite3.Cursor, also=("executescript",)):
     __slots__ = ("_guard",)
 
 
-class BaselineSupport:
-    """The kit's knowledge of SQLite: sessions are open files, and the witness is the driver's own connection."""
-
-    def witness(self, mapping: Mapping[str, Any]) -> sqlite3.Connection:
-        return sqlite3.connect(mapping["NAME"], isolation_level=None)
-
-    def sessions(self, mapping: Mapping[str, Any]) -> int:
-        wanted = os.path.realpath(mapping["NAME"])
-        links = (os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd"))
-        return sum(os.path.realpath(link) == wanted for link in links if os.path.exists(link))
-
-    def terminate(self, _mapping: Mapping[str, Any], connection: sqlite3.Connection) -> None:
-        connection.close()
-
-    def sleep_statement(self, seconds: float) -> str:
-        # SQLite has no sleep; a count this long takes about 50 ns a step.
-        steps = int(seconds * 20_000_000)
-        return (
-            f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {steps}) SELECT count(*) FROM c"
-        )
-
-    def database(self, mapping: Mapping[str, Any], workdir: Path) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext({**mapping, "NAME": str(workdir / "baseline.db")})
-
-
 class BaselineBackend(
     SupportsPing[sqlite3.Connection],
     SupportsIsBroken[sqlite3.Connection],
@@ -105,7 +75,7 @@ class BaselineBackend(
     BaseBackend[BaselineSettings, BaselineParams, sqlite3.Connection, BaselineCursor],
     vendor="baseline",
 ):
-    test_support = "conformance.selftest.baseline:BaselineSupport"
+    test_support = "conformance.supports.sqlite:SQLiteSupport"
 
     def __init_subclass__(cls, *, vendor: str = "baseline", **options: Any) -> None:
         super().__init_subclass__(vendor=vendor, **options)

@@ -44,7 +44,7 @@ class MySQLServer:
     It listens on a free port of 127.0.0.1, and on ``socket``. *settings* are my.cnf's, with hyphens.
     """
 
-    user = "root"
+    user = "tester"
     host = "127.0.0.1"
 
     def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:

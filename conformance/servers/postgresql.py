@@ -77,7 +77,7 @@ class PostgreSQLServer:
     ) -> None:
         programs = programs or find_programs()
         user = unprivileged_user("postgres")  # PostgreSQL refuses to run as root
-        self.password = standby_of.password if standby_of is not None else secrets.token_hex(8)
+        self.password: str = standby_of.password if standby_of is not None else secrets.token_hex(8)
         self.settings = {**_SETTINGS, **(settings or {})}
         self.port = 0
         self._keeper = Keeper("pg", user)
@@ -180,13 +180,14 @@ def _reachable(programs: Path, folder: Path) -> Path:
     """*programs*, or a copy where the unprivileged user cannot go (an environment under root's home)."""
     if all(parent.stat().st_mode & 0o001 for parent in [*programs.resolve().parents, programs]):
         return programs
-    copy = folder / "programs"
-    root = programs.parent
-    shutil.copytree(root, copy, symlinks=True)
-    # pip's wheels keep shared libraries beside the package, and the programs look for them by relative path.
-    for libraries in root.parent.parent.glob(f"{root.parent.name}*.libs"):
-        shutil.copytree(libraries, folder.parent / folder.name / libraries.name, symlinks=True)
-    return copy / "bin"
+    install = programs.parent
+    package = install.parent
+    copy = folder / "programs" / package.name / install.name
+    shutil.copytree(install, copy, symlinks=True)
+    # A wheel keeps the shared libraries beside the package, and the programs look for them by relative path.
+    for libraries in package.parent.glob(f"{package.name}.libs"):
+        shutil.copytree(libraries, copy.parents[1] / libraries.name, symlinks=True)
+    return copy / programs.name
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def _spawn(folder: Path, message: dict[str, Any]) -> subprocess.Popen[bytes]:
         user, group = message["ids"]
         options = {"user": user, "group": group, "extra_groups": []}
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
+        server: subprocess.Popen[bytes] = subprocess.Popen(
             message["command"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -208,6 +208,7 @@ def _spawn(folder: Path, message: dict[str, Any]) -> subprocess.Popen[bytes]:
             env={"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder), "TZ": "UTC", **message["environment"]},
             **options,
         )
+        return server
 
 
 def _stop(server: subprocess.Popen[bytes], number: int) -> None:

@@ -1,0 +1,1 @@
+"""Reports: for the terminal, for programs (JSON), for CI servers (JUnit XML)."""
