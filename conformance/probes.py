@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
@@ -13,7 +15,9 @@ from backend_sdk import DelegatingBackend
 if TYPE_CHECKING:
     from backend_sdk import Backend
 
-__all__ = ["RecordingBackend", "in_thread"]
+    from .subject import AnyBackend
+
+__all__ = ["CountingBackend", "RecordingBackend", "at_once", "in_thread", "open_raw", "opened", "settles"]
 
 R = TypeVar("R")
 
@@ -101,3 +105,86 @@ def in_thread(function: Callable[[], R]) -> R:
         finally:
             failure.clear()  # or the error's traceback would hold this frame, and the frame the error
     return outcome[0]
+
+
+class CountingBackend(DelegatingBackend[Any, Any, Any, Any]):
+    """The backend under test, counting what it opens and closes without keeping hold of any connection."""
+
+    def __init__(self, wrapped: Backend[Any, Any, Any]) -> None:
+        super().__init__(wrapped)
+        self.opens = 0
+        self.closes = 0
+        self.close_errors: list[str] = []
+
+    @override
+    def get_new_connection(self, params: Any, /) -> Any:
+        self.opens += 1
+        return super().get_new_connection(params)
+
+    @override
+    def close_connection(self, connection: Any, /) -> None:
+        self.closes += 1
+        try:
+            super().close_connection(connection)
+        except Exception as error:
+            self.close_errors.append(f"{type(error).__name__}: {error}")
+            raise
+
+
+def open_raw(view: AnyBackend) -> Any:
+    """A connection opened as a wrapper opens it, without one."""
+    connection = view.get_new_connection(view.get_connection_params())
+    view.configure_connection(connection)
+    view.set_autocommit(connection, True)
+    view.init_connection_state(connection)
+    return connection
+
+
+@contextmanager
+def opened(view: AnyBackend) -> Iterator[Any]:
+    """`open_raw` for the block; closed at its end, whatever became of it."""
+    connection = open_raw(view)
+    try:
+        yield connection
+    finally:
+        try:
+            view.close_connection(connection)
+        except Exception:  # the check has said what is wrong with it
+            pass
+
+
+def at_once(count: int, function: Callable[[int], R]) -> list[R]:
+    """*function* of 0, 1, ... in *count* threads that start together; the first error is raised here."""
+    barrier = threading.Barrier(count)
+    results: dict[int, R] = {}
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            barrier.wait(10)
+            results[number] = function(number)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        try:
+            raise failures[0]
+        finally:
+            failures.clear()
+    return [results[number] for number in range(count)]
+
+
+def settles(condition: Callable[[], bool], seconds: float = 2.0) -> bool:
+    """Whether *condition* comes true within *seconds*: a server notices the end of a session a moment later."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.01)
+    return True

@@ -141,6 +141,8 @@ class Subject:
         if database is not None:
             return {"ENGINE": self.target.name, **self._stack.enter_context(database(mapping, self.workdir))}
         mapping.setdefault("NAME", str(self.workdir / "conformance.db"))
+        if self.target.settings_class.from_mapping(mapping).is_private:  # no witness could see into it
+            mapping["NAME"] = str(self.workdir / "conformance.db")
         return mapping
 
     # What it is made of

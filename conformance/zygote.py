@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from backend_sdk import ImproperlyConfigured
 
@@ -45,6 +45,7 @@ class Child:
     entry: Requirement
     pid: int
     pipe: int
+    exit_notice: int
     deadline: float
     timeout: float
     started: float
@@ -79,14 +80,15 @@ class Zygote:
                         self._fork(json.loads(line))
                     if not open_:
                         self.selector.unregister(requests)
-                else:
-                    self._receive(cast("int", key.fileobj))
+                elif key.fileobj in self.children:
+                    self._receive(key.fileobj)
             self._enforce_deadlines()
+            self._finish_ended()
 
     def _patience(self) -> float | None:
         if not self.children:
             return None
-        if any(child.asked_for_stacks for child in self.children.values()):
+        if any(child.asked_for_stacks or child.exit_notice < 0 for child in self.children.values()):
             return 0.02
         return max(0.0, min(child.deadline for child in self.children.values()) - time.monotonic())
 
@@ -102,15 +104,19 @@ class Zygote:
             self._be_a_child(entry, folder, sending)
         os.close(sending)
         timeout = float(request["timeout"])
-        self.children[receiving] = Child(entry, pid, receiving, started + timeout, timeout, started, folder)
-        self.selector.register(receiving, selectors.EVENT_READ)
+        exit_notice = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1  # elsewhere the loop looks every 20 ms
+        child = Child(entry, pid, receiving, exit_notice, started + timeout, timeout, started, folder)
+        self.children[receiving] = child
+        for descriptor in (receiving, exit_notice):
+            if descriptor >= 0:
+                self.selector.register(descriptor, selectors.EVENT_READ)
 
     def _be_a_child(self, entry: Requirement, folder: Path, pipe: int) -> None:
         """Never returns. The terminal, the runner's pipes and the siblings' pipes are out of the check's reach."""
         try:
             os.setsid()
-            for inherited in self.children:
-                os.close(inherited)
+            for sibling in self.children.values():
+                os.close(sibling.pipe)
             self.selector.close()
             _redirect(folder / "output.txt")
             stacks = open(folder / "stacks.txt", "w")  # noqa: SIM115 - open until the process ends
@@ -122,31 +128,29 @@ class Zygote:
             os._exit(0)
 
     def _receive(self, pipe: int) -> None:
-        child = self.children[pipe]
         data = os.read(pipe, 65536)
-        child.received += data
+        self.children[pipe].received += data
         if not data:
             self.selector.unregister(pipe)
-            os.close(pipe)
-            self._finish(child)
 
-    def _finish(self, child: Child) -> None:
-        """The pipe is closed: the child has ended, or has closed it and goes on, which the deadline cuts short."""
-        status = self._reap(child)
-        del self.children[child.pipe]
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)  # what the check has started and left behind
-        self.send(result=self._verdict(child, status).to_dict())
-
-    def _reap(self, child: Child) -> int | None:
-        while time.monotonic() < child.deadline:
+    def _finish_ended(self) -> None:
+        """Report the children that have ended; the pipe alone would not tell, since a grandchild may hold it."""
+        for child in list(self.children.values()):
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
-                return status
-            time.sleep(0.002)
-        os.kill(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
-        return None
+                self._finish(child, status)
+
+    def _finish(self, child: Child, status: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)  # what the check has started and left behind
+        child.received += _rest_of(child.pipe)
+        del self.children[child.pipe]
+        for descriptor in (child.pipe, child.exit_notice):
+            if descriptor in self.selector.get_map():
+                self.selector.unregister(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.send(result=self._verdict(child, status).to_dict())
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
@@ -161,15 +165,16 @@ class Zygote:
                 os.kill(child.pid, signal.SIGKILL)
         for child in list(self.children.values()):
             if child.asked_for_stacks and _has_text(child.folder / "stacks.txt"):
+                time.sleep(0.01)  # the dump is written line by line
                 os.kill(child.pid, signal.SIGKILL)
 
-    def _verdict(self, child: Child, status: int | None) -> Result:
+    def _verdict(self, child: Child, status: int) -> Result:
         stacks, output = _text(child.folder / "stacks.txt"), _text(child.folder / "output.txt")
         seconds = round(time.monotonic() - child.started, 4)
         if child.asked_for_stacks:
             observed = f"no verdict within {child.timeout:g} s; the stacks of all its threads are in the details"
             return _ended(child.entry, Verdict.HANG, observed, seconds, output, stacks)
-        if status is not None and os.WIFSIGNALED(status):
+        if os.WIFSIGNALED(status):
             name = signal.Signals(os.WTERMSIG(status)).name
             return _ended(child.entry, Verdict.CRASH, f"the process was killed by {name}", seconds, output, stacks)
         try:
@@ -209,6 +214,17 @@ def _deepest(stacks: str) -> str:
         if line.lstrip().startswith("File") and len(parts) > 2 and is_author_file(parts[1]):
             return f"{parts[1]}:{parts[2].split()[2].rstrip(',')}"
     return ""
+
+
+def _rest_of(pipe: int) -> bytes:
+    os.set_blocking(pipe, False)
+    rest = b""
+    try:
+        while data := os.read(pipe, 65536):
+            rest += data
+    except BlockingIOError:  # somebody still holds the other end
+        pass
+    return rest
 
 
 def _redirect(output: Path) -> None:

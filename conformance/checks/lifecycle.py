@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from backend_sdk import DatabaseWrapper, SupportsTransactionStatus, TransactionStatus
+from backend_sdk import (
+    ABILITIES,
+    DatabaseWrapper,
+    Error,
+    ImproperlyConfigured,
+    SupportsDriverErrors,
+    SupportsExpiringCredentials,
+    SupportsIsBroken,
+    SupportsPing,
+    SupportsServerVersion,
+    SupportsThreadSafety,
+    SupportsTransactionalDDL,
+    SupportsTransactions,
+    SupportsTransactionStatus,
+    TransactionStatus,
+)
 
-from ..probes import RecordingBackend
+from ..probes import RecordingBackend, settles
+from ..provoke import caught, descriptors, methods_called, refused_open, remaining_opens, system_calls
 from ..register import requirement, untested
+from ..verdict import CouldNotRun
 
 if TYPE_CHECKING:
     from ..subject import Subject
@@ -19,6 +38,7 @@ ORDER = [
     "set_autocommit",
     "init_connection_state",
 ]
+STEPS = ["get_new_connection", "configure_connection", "init_connection_state", "_cursor"]
 
 
 @requirement(
@@ -32,11 +52,14 @@ ORDER = [
     advice="get_new_connection(params) returns the driver's connection; _cursor(connection) a new cursor of it",
 )
 def opens_and_executes(subject: Subject) -> None:
-    table = subject.create_table()
     wrapper = subject.wrapper()
-    cursor = wrapper.cursor()
+    wrapper.connect()  # first of all: a server that cannot be reached says nothing about the backend
+    table = subject.create_table()
+    made = wrapper.backend._cursor(wrapper.connection)  # the wrapper's own may be wrapped, and so has every member
     for member in ("execute", "fetchone", "close"):
-        subject.require(hasattr(cursor, member), f"_cursor returned {cursor!r}, which has no {member}", blame="_cursor")
+        subject.require(hasattr(made, member), f"_cursor returned {made!r}, which has no {member}", blame="_cursor")
+    made.close()
+    cursor = wrapper.cursor()
     cursor.execute(f"SELECT count(*) FROM {table}")
     row = cursor.fetchone()
     subject.require(row is not None and int(row[0]) == 0, f"SELECT count(*) of an empty table gave {row!r}")
@@ -57,8 +80,10 @@ def opens_and_executes(subject: Subject) -> None:
 def steps_in_order(subject: Subject) -> None:
     recording = RecordingBackend(subject.backend())
     wrapper = DatabaseWrapper(recording)
-    wrapper.connect()
+    inside = methods_called(subject, ORDER, wrapper.connect)
     subject.require(recording.log == ORDER, f"the steps were {', '.join(recording.log)}")
+    for name in ORDER:
+        subject.require(inside.count(name) < 2, f"a step called {name} itself: {', '.join(inside)}", blame=name)
     wrapper.connect()
     subject.require(recording.log == ORDER, "a second connect() opened again")
     wrapper.close()
@@ -75,9 +100,13 @@ def steps_in_order(subject: Subject) -> None:
     advice="open connections in get_new_connection alone",
 )
 def lazy(subject: Subject) -> None:
-    recording = RecordingBackend(subject.backend())
-    wrapper = DatabaseWrapper(recording)
-    subject.require(not recording.log and not wrapper.is_open, f"making a wrapper called {', '.join(recording.log)}")
+    made: list[DatabaseWrapper[Any, Any]] = []
+    opened = system_calls(lambda: made.append(subject.wrapper()))
+    connected = [call for call in opened if "connect" in call]
+    subject.require(not connected, f"making a backend and a wrapper did {', '.join(connected)}")
+    called = methods_called(subject, STEPS, lambda: made.append(subject.wrapper()))
+    subject.require(not called, f"making a backend and a wrapper called {', '.join(called)}")
+    subject.require(not made[0].is_open, "a new wrapper says that it is open")
 
 
 def _failing_step(subject: Subject, step: str) -> None:
@@ -193,6 +222,7 @@ def own_connection(subject: Subject) -> None:
     advice="return a cursor of the same session; write a small cursor over the connection where the driver has none",
 )
 def cursor_in_session(subject: Subject) -> None:
+    subject.needs(SupportsTransactions)
     table = subject.create_table()
     wrapper = subject.wrapper()
     try:
@@ -256,6 +286,228 @@ def _elsewhere(subject: Subject) -> dict[str, Any]:
     return {"NAME": f"{subject.mapping.get('NAME', '')}_elsewhere"}
 
 
+@requirement(
+    "LIFE-014",
+    "An open that fails leaves nothing open",
+    reason="a service that retries against a server that is down would run out of sockets",
+    source="the contract, section 2: get_new_connection",
+    level=1,
+    after=("LIFE-001",),
+    blame=("get_new_connection",),
+    advice="close what was opened before letting the error out (try/except around what follows the connect)",
+)
+def failure_leaves_nothing(subject: Subject) -> None:
+    tried = False
+    for changes in remaining_opens(subject):
+        wrapper = subject.wrapper("refused", **changes)
+        if caught(wrapper.connect) is None:  # and what is made once, at the first attempt, is made now
+            wrapper.close()
+            continue
+        tried, before = True, _settled_descriptors()
+        for _ in range(3):
+            caught(wrapper.connect)
+        left = _settled_descriptors() - before
+        subject.require(left < 3, f"after 3 failed opens the process has {left} more files or sockets open")
+        subject.require(not wrapper.is_open, "after a failed open the wrapper says that it is open")
+    if not tried:
+        raise CouldNotRun("the kit found no settings with which this backend cannot open a connection")
+
+
+def _settled_descriptors() -> int:
+    gc.collect()  # some drivers' connections sit in a cycle
+    return descriptors()
+
+
+@requirement(
+    "LIFE-015",
+    "A connection that cannot be opened raises; nothing is returned in its place",
+    reason="a None that stands for a failure is found statements later, as an AttributeError",
+    source="PEP 249, connect; the contract, section 2: get_new_connection",
+    level=1,
+    after=("LIFE-001",),
+    blame=("get_new_connection",),
+    advice="let the driver's error out of get_new_connection",
+)
+def failure_raises(subject: Subject) -> None:
+    error = refused_open(subject).error
+    subject.require(
+        isinstance(error, Error), f"instead of the driver's error there was {type(error).__name__}: {error}"
+    )
+
+
+@requirement(
+    "LIFE-016",
+    "One open is one session, and a cursor opens no other",
+    reason="the connections that a server grants are counted by the wrappers there are",
+    source="the contract, sections 1 and 2: init_connection_state does not open or close",
+    level=1,
+    after=("LIFE-001",),
+    blame=("get_new_connection", "init_connection_state", "configure_connection", "_cursor"),
+    advice="open in get_new_connection alone, and once",
+)
+def one_session(subject: Subject) -> None:
+    table = subject.create_table()
+    settles(lambda: subject.sessions() == 0, 0.5)  # the witness's has ended, which a server notices a moment later
+    before = subject.sessions()
+    wrapper = subject.wrapper()
+    wrapper.connect()
+    opened = subject.sessions() - before
+    subject.require(opened == 1, f"connect() opened {opened} sessions")
+    cursor = wrapper.cursor()
+    cursor.execute(f"SELECT count(*) FROM {table}")
+    cursor.fetchone()
+    opened = subject.sessions() - before
+    cursor.close()
+    wrapper.close()
+    subject.require(opened == 1, f"with one cursor in use there were {opened} sessions", blame="_cursor")
+
+
+@requirement(
+    "LIFE-017",
+    "The params are asked for anew before each open",
+    reason="a credential that was kept has expired by the time of the next open",
+    source="Django ticket 19274; the contract, section 2: get_connection_params",
+    level=1,
+    after=("LIFE-001",),
+    blame=("get_connection_params",),
+    advice="do not open with params kept from an earlier call",
+)
+def params_each_open(subject: Subject) -> None:
+    recording = RecordingBackend(subject.backend())
+    wrapper = DatabaseWrapper(recording)
+    names = ("get_connection_params", "get_new_connection")
+    for number in (1, 2):
+        inside = methods_called(subject, names, wrapper.connect)
+        wrapper.close()
+        for name in names:
+            subject.require(
+                recording.log.count(name) == number and inside.count(name) < 2,
+                f"open number {number} called {name} {inside.count(name)} times",
+                blame=name,
+            )
+
+
+@requirement(
+    "LIFE-018",
+    "Closing and opening again gives a new session",
+    reason="what the last user did to a session must be gone with it",
+    source="the contract, section 2: get_new_connection",
+    level=1,
+    after=("LIFE-001",),
+    blame=("get_new_connection", "close_connection"),
+    advice="open a new connection at each call; keep none",
+)
+def reopens(subject: Subject) -> None:
+    table = subject.create_table()
+    wrapper = subject.wrapper()
+    first = wrapper.connection
+    wrapper.close()
+    subject.require(wrapper.connection is not first, "after close() the same connection was opened again")
+    subject.execute(wrapper, f"SELECT count(*) FROM {table}")
+    wrapper.close()
+
+
+@requirement(
+    "LIFE-019",
+    "The methods return what the contract says: params and a connection, nothing from init_connection_state",
+    reason="a coroutine, generator or context manager that nobody runs does nothing, without a word",
+    source="the contract, section 2",
+    level=1,
+    after=("LIFE-001",),
+    advice="return the driver's connection itself; let init_connection_state end without a return",
+)
+def return_values(subject: Subject) -> None:
+    view = subject.view()
+    params = view.get_connection_params()
+    subject.require(params is not None, "get_connection_params returned None", blame="get_connection_params")
+    wrapper = subject.wrapper()
+    connection = wrapper.connection
+    subject.require(hasattr(connection, "close") or _closes(subject), f"get_new_connection returned {connection!r}, "
+        "which has no close()", blame="get_new_connection", advice="declare SupportsClose where it is closed otherwise")
+    for name in ("configure_connection", "init_connection_state"):
+        returned: object = getattr(view, name)(connection)
+        subject.require(returned is None, f"{name} returned a {type(returned).__name__}", blame=name)
+    wrapper.close()
+
+
+def _closes(subject: Subject) -> bool:
+    return any(ability.__name__ == "SupportsClose" for ability in subject.view().abilities)
+
+
+def _is_status(value: Any) -> bool:
+    return value in {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
+
+
+def _is_version(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(part, int) for part in value)
+
+
+def _has_error(value: Any) -> bool:
+    error = getattr(value, "Error", None)
+    return isinstance(error, type) and issubclass(error, Exception)
+
+
+# What a member of a declared ability says of a fresh connection; the other abilities have checks of their own.
+_ANSWERS: dict[type, tuple[str, str, Callable[[Any], bool]]] = {
+    SupportsPing: ("ping", "None", lambda value: value is None),
+    SupportsIsBroken: ("is_broken", "False", lambda value: value is False),
+    SupportsTransactionStatus: ("transaction_status", "TransactionStatus.IDLE", _is_status),
+    SupportsServerVersion: ("server_version", "a tuple of numbers, as (16, 4)", _is_version),
+    SupportsTransactionalDDL: ("transactional_ddl", "True", lambda value: value is True),
+    SupportsThreadSafety: ("threadsafety", "PEP 249's level, 0 to 3", lambda value: value in {0, 1, 2, 3}),
+    SupportsDriverErrors: ("driver_errors", "what has the driver's Error", _has_error),
+    SupportsExpiringCredentials: (
+        "expiring_params",
+        "a frozenset of names",
+        lambda value: isinstance(value, frozenset) and all(isinstance(name, str) for name in value),
+    ),
+}
+
+
+@requirement(
+    "LIFE-020",
+    "A declared ability answers on a fresh connection, and with the right kind of value",
+    reason="a declared ability that does not work is worse than none: what happens without it would have been safe",
+    source="the contract, section 2: optional abilities",
+    level=1,
+    after=("LIFE-001", "TYPE-002"),
+    advice="see the docstring of the Supports... protocol; do not declare what the driver cannot do",
+)
+def abilities_answer(subject: Subject) -> None:
+    wrapper = subject.wrapper()
+    view, connection = wrapper.backend, wrapper.connection
+    for ability in (ability for ability in ABILITIES if ability in view.abilities and ability in _ANSWERS):
+        name, wanted, is_right = _ANSWERS[ability]
+        try:
+            member = getattr(view, name)
+            answer = member(connection) if callable(member) and not isinstance(member, type) else member
+        except Exception as error:
+            subject.fail(f"{name} raised {type(error).__name__}: {error}", blame=name)
+        subject.require(is_right(answer), f"{name} gave {answer!r} instead of {wanted}", blame=name)
+    wrapper.close()
+
+
+@requirement(
+    "LIFE-021",
+    "AUTOCOMMIT switched off in the settings holds from the first statement on, or is refused in words",
+    reason="rows that were to be committed together are committed one by one",
+    source="PEP 249, Connection.commit; the contract, section 2: autocommit",
+    level=1,
+    after=("LIFE-001",),
+    blame=("set_autocommit", "init_connection_state"),
+    advice="declare SupportsAutocommit and switch the mode in set_autocommit; leave it alone in init_connection_state",
+)
+def autocommit_obeyed(subject: Subject) -> None:
+    subject.create_table()
+    try:
+        wrapper = subject.wrapper(AUTOCOMMIT=False)
+        subject.insert(wrapper, 1)
+    except ImproperlyConfigured:
+        return
+    subject.require(subject.count_rows() == 0, "with AUTOCOMMIT off an insert was committed by itself")
+    wrapper.close()
+
+
 untested(
     "LIFE-013",
     "_cursor does no input or output",
@@ -263,4 +515,20 @@ untested(
     source="the contract, section 2",
     why="what a driver sends cannot be seen from outside without a proxy for its protocol",
     keyword="SHOULD",
+)
+
+untested(
+    "LIFE-022",
+    "get_new_connection does not initialize the session",
+    reason="a pool that resets and initializes again would keep what only the open has set",
+    source="Django ticket 19274",
+    why="what a method sends cannot be told from what the driver sends by itself while it connects",
+)
+
+untested(
+    "LIFE-023",
+    "configure_connection does not depend on the session's state",
+    reason="it runs once, before autocommit is set and before the session is initialized",
+    source="the contract, section 2: configure_connection",
+    why="which states a driver's session has is not known to the kit",
 )

@@ -7,8 +7,9 @@ backend: it must not import it, and a mistake in that one must not hide a mistak
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
+from pydantic import model_validator
 from typing_extensions import override
 
 from backend_sdk import (
@@ -43,7 +44,16 @@ class BaselineOptions(Options, frozen=True):
 
 
 class BaselineSettings(ConnectionSettings, frozen=True):
+    refused: ClassVar[tuple[str, ...]] = ("user", "password", "host", "port", "time_zone")
     options: BaselineOptions = BaselineOptions()
+
+    @model_validator(mode="after")
+    def _only_what_it_has(self) -> Self:
+        for name in self.refused:
+            value = self.reveal_password() if name == "password" else getattr(self, name)
+            if value:
+                raise ValueError(f"{name.upper()} means nothing here; leave it out")
+        return self
 
 
 class BaselineParams(TypedDict):
@@ -100,7 +110,7 @@ class BaselineBackend(
 
     @override
     def _cursor(self, connection: sqlite3.Connection, /) -> BaselineCursor:
-        return BaselineCursor(connection)
+        return connection.cursor(BaselineCursor)
 
     @override
     def ping(self, connection: sqlite3.Connection, /) -> None:

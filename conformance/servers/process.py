@@ -194,21 +194,19 @@ def _keep(folder: Path) -> None:
 
 
 def _spawn(folder: Path, message: dict[str, Any]) -> subprocess.Popen[bytes]:
-    options: dict[str, Any] = {}
-    if message["ids"] is not None:
-        user, group = message["ids"]
-        options = {"user": user, "group": group, "extra_groups": []}
+    user, group = message["ids"] or (None, None)
     with (folder / "log").open("ab") as log:
-        server: subprocess.Popen[bytes] = subprocess.Popen(
+        return subprocess.Popen(
             message["command"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=folder,
             env={"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder), "TZ": "UTC", **message["environment"]},
-            **options,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
         )
-        return server
 
 
 def _stop(server: subprocess.Popen[bytes], number: int) -> None:

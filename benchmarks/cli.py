@@ -1,0 +1,69 @@
+"""``python -m benchmarks``: measure, print, and with ``--gate`` refuse a miss."""
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.gate import ATTEMPTS, Outcome, judge_with_repeats, measure_row
+from benchmarks.rows import Row
+from benchmarks.sqlite_rows import ROWS
+
+SEED = 20240131
+"""Of the order within the rounds; any would do, the same one makes two runs alike."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Speed as ratios against peers in the same run."
+    )
+    names = [row.name for row in ROWS]
+    add = options.add_argument
+    add("--gate", action="store_true", help="measure misses again, and exit with 1 if one remains")
+    add("--json", type=Path, metavar="PATH", help="also write the figures to this file")
+    add("--rounds", type=positive, default=40, help="rounds of a row, where it does not say otherwise")
+    add("--select", action="append", metavar="ROW", choices=names, help="only this row; may be repeated")
+    add("--list", action="store_true", help="name the rows and their targets, and measure nothing")
+    return options
+
+
+def positive(text: str) -> int:
+    """A number of rounds that leaves something to judge."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least one round")
+    return number
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the rows that were asked for; 1 if the gate is closed."""
+    options = parser().parse_args(arguments)
+    rows = [row for row in ROWS if not options.select or row.name in options.select]
+    if options.list:
+        print("\n".join(describe(row) for row in rows))
+        return 0
+    outcomes = run(rows, options.rounds, attempts=ATTEMPTS if options.gate else 1)
+    print(report.heading(), report.table(outcomes), report.closing(outcomes, gate=options.gate), sep="\n")
+    if options.json:
+        options.json.write_text(json.dumps(report.as_data(outcomes), indent=2) + "\n", encoding="utf-8")
+    return int(options.gate and any(outcome.fails for outcome in outcomes))
+
+
+def describe(row: Row) -> str:
+    """A row of the list."""
+    targets = "".join(f"\n    {target}" for target in row.targets)
+    return f"{row.name}: {row.summary}\n    {', '.join(row.contenders)}{targets}"
+
+
+def run(rows: Sequence[Row], rounds: int, attempts: int) -> list[Outcome]:
+    """Measure and judge the rows, naming each on standard error as it begins."""
+    rng = random.Random(SEED)
+    outcomes: list[Outcome] = []
+    for row in rows:
+        print(f"{row.name} ...", file=sys.stderr)
+        outcomes.append(judge_with_repeats(row, rounds, sys.version_info[:2], partial(measure_row, rng=rng), attempts))
+    return outcomes

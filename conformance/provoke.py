@@ -1,0 +1,156 @@
+"""Ways to make things go wrong, and to see what a call does: refused opens, dead connections, steps, files, sockets."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backend_sdk import DatabaseWrapper, ImproperlyConfigured
+
+from .verdict import CouldNotRun
+
+if TYPE_CHECKING:
+    from backend_sdk import ConnectionSettings
+
+    from .subject import AnyWrapper, Subject
+
+__all__ = [
+    "RefusedOpen", "accepted", "break_connection", "caught", "descriptors", "is_driver_error", "methods_called",
+    "refused_open", "remaining_opens", "system_calls",
+]  # fmt: skip
+
+
+def caught(call: Callable[[], object]) -> BaseException | None:
+    """What *call* raises, if anything."""
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None
+
+
+def is_driver_error(error: BaseException | None) -> bool:
+    """Whether *error* is of a PEP 249 driver, by the names of its classes and not by what the backend declares."""
+    names = {"Error", "DatabaseError", "InterfaceError"}
+    ours = type(error).__module__.partition(".")[0] == "backend_sdk"
+    return not ours and any(cls.__name__ in names for cls in type(error).__mro__)
+
+
+# Settings that no connection can be opened with
+
+
+def accepted(subject: Subject, **changes: Any) -> ConnectionSettings | None:
+    """The settings with *changes* (keys in upper case), or None where the backend refuses them as it should."""
+    try:
+        made: Any = subject.cls
+        settings = subject.settings(**changes)
+        made(settings).get_connection_params()
+    except ImproperlyConfigured:
+        return None
+    return settings
+
+
+class RefusedOpen(NamedTuple):
+    """A wrapper whose connection cannot be opened, and what its first attempt raised."""
+
+    wrapper: AnyWrapper
+    error: BaseException
+
+
+def remaining_opens(subject: Subject, **changes: Any) -> Iterator[Mapping[str, Any]]:
+    """Changes of the settings with which an open is likely to fail at once: a closed port, a folder that is not there."""
+    closed = {"HOST": "127.0.0.1", "PORT": _closed_port()}
+    missing = {"NAME": str(subject.workdir / "no such folder" / "database")}
+    for candidate in (closed, missing) if subject.mapping.get("HOST") else (missing, closed):
+        if accepted(subject, **{**candidate, **changes}) is not None:
+            yield {**candidate, **changes}
+
+
+def refused_open(subject: Subject, alias: str = "refused", **changes: Any) -> RefusedOpen:
+    """An open that fails; raises `CouldNotRun` where the kit finds no settings for one."""
+    for candidate in remaining_opens(subject, **changes):
+        wrapper = subject.wrapper(alias, **candidate)
+        error = caught(wrapper.connect)
+        if error is not None:
+            return RefusedOpen(wrapper, error)
+        wrapper.close()
+    raise CouldNotRun("the kit found no settings with which this backend cannot open a connection")
+
+
+def _closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def break_connection(connection: Any) -> None:
+    """End the session by the driver's own ``close()``, behind the back of whoever holds it."""
+    close = getattr(connection, "close", None)
+    if close is None:
+        raise CouldNotRun(f"a {type(connection).__name__} has no close() to end it behind the wrapper's back")
+    close()
+
+
+def descriptors() -> int:
+    """How many files and sockets this process has open."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        if os.path.isdir(folder):
+            return len(os.listdir(folder))
+    raise CouldNotRun("this system does not tell which files a process has open")
+
+
+# What a call does
+
+
+def methods_called(subject: Subject, names: Iterable[str], call: Callable[[], object]) -> list[str]:
+    """Which of the class's own methods *names* run during *call*, in order; those of its bases are not counted twice."""
+    codes = {}
+    for name in names:
+        code = getattr(inspect.unwrap(getattr(subject.cls, name, None)), "__code__", None)  # type: ignore[arg-type]  # None has no code
+        if code is not None and not code.co_filename.endswith("backend_sdk/backend.py"):
+            codes[code] = name
+    seen: list[str] = []
+
+    def watch(frame: Any, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code in codes:
+            seen.append(codes[frame.f_code])
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return seen
+
+
+_watched: list[str] | None = None
+_hooked = False
+_IO = (
+    "open", "os.listdir", "os.scandir", "os.system", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname",
+    "sqlite3.connect", "subprocess.Popen", "urllib.Request",
+)  # fmt: skip
+
+
+def system_calls(call: Callable[[], object]) -> list[str]:
+    """What *call* opens, connects to or starts, as the interpreter's own audit events tell; imports not counted."""
+    global _hooked, _watched
+    if not _hooked:
+        _hooked = True
+        sys.addaudithook(_audit)
+    _watched = found = []
+    try:
+        call()
+    finally:
+        _watched = None
+    return found
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watched is not None and event in _IO and not str(arguments[0]).endswith((".py", ".pyc", ".so")):
+        _watched.append(f"{event} {arguments[0]!r}" if event == "open" else event)

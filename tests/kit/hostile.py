@@ -1,0 +1,77 @@
+"""Backends that attack the process they are judged in: each may cost one verdict, never the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import threading
+
+from typing_extensions import override
+
+from conformance.selftest.baseline import BaselineBackend, BaselineParams
+
+
+class Hangs(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        threading.Event().wait()
+
+
+class HangsWithTheInterpretersLock(BaselineBackend):
+    """SQLite calls no Python here and sqlite3 releases the lock only around its own calls: a busy loop keeps it."""
+
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        while True:
+            pass
+
+
+class Segfaults(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class ExitsPolitely(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        sys.exit(0)
+
+
+class ExitsAtOnce(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        os._exit(0)
+
+
+class ClosesDescriptors(BaselineBackend):
+    @override
+    def get_new_connection(self, params: BaselineParams, /) -> sqlite3.Connection:
+        os.closerange(0, 256)
+        return super().get_new_connection(params)
+
+
+class EatsTheTerminal(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        print("\x1b[2J\x1b[31mlook at me", flush=True)
+        sys.stdin.read()
+
+
+class IgnoresSignals(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        threading.Event().wait()
+
+
+class LeavesAProcessBehind(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        print(f"left behind: {child}")
