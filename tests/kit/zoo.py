@@ -1,0 +1,40 @@
+"""Right backends, and what the kit said of each when it was looked at by hand.
+
+``python -m tests.kit.zoo`` writes the verdicts anew; read the difference before committing it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conformance import Report, Verdict, check
+
+FOLDER = Path(__file__).with_name("zoo")
+
+BACKENDS = {
+    "baseline": "conformance.selftest.baseline:BaselineBackend",
+    "sqlite3": "sqlite3",
+    "structural": "examples.structural_backend",
+}
+
+
+def verdicts(report: Report) -> str:
+    """One line per requirement; what did not pass says why."""
+    lines = [f"# {report.headline}"]
+    for result in report.results:
+        why = "" if result.verdict is Verdict.PASS else f"  {result.observed}"
+        lines.append(f"{result.id} {result.verdict.value}{why}")
+    return "\n".join(lines) + "\n"
+
+
+def recorded(name: str) -> str:
+    return (FOLDER / f"{name}.txt").read_text()
+
+
+def main() -> None:
+    for name, target in BACKENDS.items():
+        (FOLDER / f"{name}.txt").write_text(verdicts(check(target)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The cursor of a class that inherits nothing is a PEP 249 cursor too."""
+
+import sqlite3
+
+from backend_sdk import ConnectionSettings, DatabaseWrapper
+
+
+class Plain:
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+
+    def get_connection_params(self) -> str:
+        return self.settings.name
+
+    def get_new_connection(self, params: str, /) -> sqlite3.Connection:
+        return sqlite3.connect(params)
+
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    def _cursor(self, connection: sqlite3.Connection, /) -> list[str]:
+        return []
+
+
+wrapper = DatabaseWrapper(Plain(ConnectionSettings(name="app")))  # error: [type-var] cannot be "list[str]"
