@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from .errors import ImproperlyConfigured
+from .errors import ImproperlyConfigured, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,28 +16,32 @@ __all__ = ["nearest", "refuse_unknown_keys", "settings_error"]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'X'?)`` for the nearest of *known*, else all of them named."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if not close:  # HOTS for HOST, or the right name in the wrong case
-        close = [candidate for candidate in names if candidate.lower() == name.lower()]
+    """``did you mean 'X'?`` for the nearest of *known*, whatever its case; else all of them named."""
+    names = {candidate.casefold(): candidate for candidate in sorted(known)}
+    close = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "none is taken here"
+        return f"did you mean {names[close[0]]!r}?"
+    return f"known: {', '.join(names.values())}" if names else "none is taken here"
 
 
 def refuse_unknown_keys(mapping: Mapping[str, object], known: list[str], alias: str) -> None:
-    """Raise `ImproperlyConfigured` at the first key of *mapping* that is not among *known*."""
-    for key in mapping:
-        if key not in known:
-            raise ImproperlyConfigured(f"settings of {alias!r}: unknown key {key!r}; {nearest(str(key), known)}")
+    """Raise `ImproperlyConfigured` if any key of *mapping* is not among *known*."""
+    problems = [f"unknown key {key!r}; {nearest(str(key), known)}" for key in mapping if key not in known]
+    if problems:
+        raise ImproperlyConfigured(f"settings of {alias!r}: " + "; ".join(problems))
 
 
-def settings_error(cls: type[BaseModel], error: ValidationError, place: str, *, upper: bool) -> ImproperlyConfigured:
+def settings_error(
+    cls: type[BaseModel], error: ValidationError, place: str, secrets: Iterable[str], *, upper: bool
+) -> ImproperlyConfigured:
     """All problems of *error*, one phrase each. Pydantic's own text could repeat a secret."""
-    problems = [_problem(cls, item["loc"], item["type"], item["msg"], upper=upper) for item in error.errors(
-        include_url=False, include_context=False, include_input=False
-    )]  # fmt: skip
+    hidden = list(secrets)
+    problems = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        message = item["msg"]
+        if item["type"] in {"value_error", "assertion_error"}:
+            message = without(message.split(", ", 1)[1], hidden)
+        problems.append(_problem(cls, item["loc"], item["type"], message, upper=upper))
     return ImproperlyConfigured(f"settings of {place!r}: " + "; ".join(dict.fromkeys(problems)))
 
 
@@ -45,11 +49,13 @@ def _problem(cls: type[BaseModel], loc: tuple[int | str, ...], kind: str, messag
     path = [str(part) for part in loc if not _is_union_branch(part)]
     if upper and path:
         path[0] = path[0].upper()
-    where = ".".join(path) or "settings"
+    where = ".".join(path)
     if kind == "extra_forbidden":
-        return f"unknown key {where!r}; {nearest(str(loc[-1]), _fields_at(cls, loc[:-1]))}"
-    text = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return f"{where}: {text[:1].lower()}{text[1:]}"
+        known = _fields_at(cls, loc[:-1])
+        if upper and len(path) == 1:
+            known = [name.upper() for name in known]
+        return f"unknown key {where!r}; {nearest(path[-1], known)}"
+    return f"{where}: {message[:1].lower()}{message[1:]}" if where else message
 
 
 def _is_union_branch(part: int | str) -> bool:
@@ -61,5 +67,6 @@ def _fields_at(cls: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     model: Any = cls
     for part in loc:
         field = getattr(model, "model_fields", {}).get(part)
-        model = getattr(field, "annotation", None)
+        annotation = getattr(field, "annotation", None)
+        model = next((one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields")), None)
     return list(getattr(model, "model_fields", {}))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     AnyBackend = BaseBackend[Any, Any, Any, Any]
 
-__all__ = ["Atomic", "begin_block", "end_block", "run_hooks"]
+__all__ = ["Atomic", "begin_block", "begin_if_idle", "end_block", "run_hooks"]
 
 
 class Host(Protocol):
@@ -53,8 +53,9 @@ class Atomic(ContextDecorator):
     def __call__(self, function: Any) -> Any:
         for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             if kind(function):
+                name = getattr(function, "__qualname__", repr(function))
                 raise TypeError(
-                    f"@atomic() on {function.__qualname__}: its body runs after the call returned, outside the block; "
+                    f"@atomic() on {name}: its body runs after the call returned, outside the block; "
                     "write `with wrapper.atomic():` inside it"
                 )
         return super().__call__(function)
@@ -72,22 +73,37 @@ def begin_block(backend: AnyBackend, guard: Guard, *, savepoint: bool, durable: 
     """Open a block: a transaction if it is the outermost, else a savepoint if *savepoint*."""
     transaction = guard.transaction
     transaction.check_can_nest(durable=durable)
+    if transaction.blocks and not transaction.broken:
+        guard.compare("atomic()")  # a savepoint outside of a transaction would begin one of its own
     transaction.check("atomic()")
-    if transaction.blocks or not transaction.autocommit:
-        name = _set_savepoint(backend, guard) if savepoint else None
-        transaction.blocks.append(Block(name, durable, begins=False))
+    begins = transaction.autocommit and not transaction.blocks
+    if begins:
+        _begin(backend, guard)
     else:
+        begin_if_idle(backend, guard)
+    name = None
+    if savepoint and not begins:
+        name = transaction.new_savepoint_name()
+        guard.call("savepoint", backend.savepoint, guard.connection, name)
+    transaction.blocks.append(Block(name, durable, begins))
+
+
+def _begin(backend: AnyBackend, guard: Guard) -> None:
+    try:
         guard.call("begin", backend.begin, guard.connection)
-        transaction.blocks.append(Block(None, durable, begins=True))
+    except Exception:
+        raise  # the driver says that it has not begun
+    except BaseException:  # an interrupt: nobody knows
+        _roll_back(backend, guard)
+        raise
 
 
-def _set_savepoint(backend: AnyBackend, guard: Guard) -> str:
-    transaction = guard.transaction
-    if not transaction.blocks and backend.transaction_status(guard.connection) is TransactionStatus.IDLE:
-        guard.call("begin", backend.begin, guard.connection)  # without autocommit the first statement begins
-    name = transaction.new_savepoint_name()
-    guard.call("savepoint", backend.savepoint, guard.connection, name)
-    return name
+def begin_if_idle(backend: AnyBackend, guard: Guard) -> None:
+    """Without autocommit, where the first statement would begin: a savepoint must not be that, or its end commits."""
+    if not guard.transaction.blocks:
+        status = guard.call("transaction_status", backend.transaction_status, guard.connection)
+        if status is TransactionStatus.IDLE:
+            _begin(backend, guard)
 
 
 def end_block(backend: AnyBackend, guard: Guard, *, failed: bool) -> list[CommitHook]:
@@ -96,20 +112,20 @@ def end_block(backend: AnyBackend, guard: Guard, *, failed: bool) -> list[Commit
     Raises `TransactionManagementError` where a block that did not fail could not keep its work.
     """
     transaction = guard.transaction
-    if not transaction.broken:
-        guard.compare("the end of atomic()")
     block = transaction.blocks[-1]
-    lost = _why_lost(backend, guard)
+    kept = False
     try:
+        lost = _why_lost(backend, guard)
         if transaction.broken is not None:
             _abandon(backend, guard)
         elif failed or lost is not None:
             _undo(backend, guard, block)
         else:
             _keep(backend, guard, block)
+            kept = True
     finally:
         transaction.blocks.pop()
-        hooks = _settle(guard, block, kept=not failed and lost is None)
+        hooks = _settle(guard, block, kept=kept)
     if lost is not None and not failed:
         raise TransactionManagementError(f"atomic() on {guard.ownership.alias!r} kept nothing of its work: {lost}")
     return hooks
@@ -118,12 +134,18 @@ def end_block(backend: AnyBackend, guard: Guard, *, failed: bool) -> list[Commit
 def _why_lost(backend: AnyBackend, guard: Guard) -> str | None:
     """Why the block's work cannot be kept although its body did not fail, or None."""
     transaction = guard.transaction
-    if transaction.broken is not None:
-        return transaction.broken
-    if transaction.must_rollback:
-        return "an inner atomic(savepoint=False) block failed and its error was swallowed"
-    if backend.transaction_status(guard.connection) is TransactionStatus.FAILED:
-        return "a statement failed, its error was swallowed, and the database takes only a rollback since"
+    try:
+        if transaction.broken is None:
+            guard.compare("the end of atomic()")
+        if transaction.broken is not None:
+            return transaction.broken
+        if transaction.must_rollback:
+            return "an inner atomic(savepoint=False) block failed and its error was swallowed"
+        if guard.in_turn(backend.transaction_status, guard.connection) is TransactionStatus.FAILED:
+            return "a statement failed, its error was swallowed, and the database takes only a rollback since"
+    except BaseException:  # the driver cannot even say: nothing may run outside of what was a transaction
+        guard.give_up()
+        raise
     return None
 
 
@@ -150,7 +172,6 @@ def _keep(backend: AnyBackend, guard: Guard, block: Block) -> None:
         try:
             guard.call("commit", backend.commit, guard.connection)
         except BaseException:  # a deferred constraint, as a rule: the transaction is still open
-            guard.transaction.drop_hooks()
             _undo(backend, guard, block)
             raise
 
@@ -163,9 +184,14 @@ def _undo(backend: AnyBackend, guard: Guard, block: Block) -> None:
             guard.call("rollback_to_savepoint", backend.rollback_to_savepoint, guard.connection, block.savepoint)
         except guard.error_classes:
             transaction.break_off("rolling back to a savepoint failed")
+            _abandon(backend, guard)
+        except BaseException:
+            guard.give_up()
+            raise
         transaction.must_rollback = False
         transaction.drop_hooks(block.savepoint)
-    elif block.begins:
+    elif block.begins or len(transaction.blocks) == 1:  # without autocommit, no savepoint: nothing less undoes it
+        transaction.drop_hooks()
         _roll_back(backend, guard)
     else:
         transaction.must_rollback = True
@@ -181,7 +207,10 @@ def _roll_back(backend: AnyBackend, guard: Guard) -> None:
     try:
         guard.call("rollback", backend.rollback, guard.connection)
     except guard.error_classes:
-        guard.lost = True  # nobody knows what is open there now: the wrapper drops the connection
+        guard.give_up()  # nobody knows what is open there now: the wrapper drops the connection
+    except BaseException:
+        guard.give_up()
+        raise
 
 
 def run_hooks(hooks: Iterable[CommitHook]) -> None:

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast, final, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    Protocol,
+    TypeVar,
+    cast,
+    final,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from typing_extensions import override
 
@@ -31,6 +44,8 @@ ParamsT = TypeVar("ParamsT")
 ConnT = TypeVar("ConnT")
 ConnT_contra = TypeVar("ConnT_contra", contravariant=True)
 CursorT = TypeVar("CursorT", bound=DBAPICursor)
+CursorT_co = TypeVar("CursorT_co", bound=DBAPICursor, covariant=True)
+SettingsT_co = TypeVar("SettingsT_co", bound="ConnectionSettings", covariant=True)
 
 REQUIRED = ("settings", "get_connection_params", "get_new_connection", "init_connection_state", "_cursor")
 
@@ -56,17 +71,24 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
     """
 
     vendor: ClassVar[str]
+    _declared: ClassVar[frozenset[type]]
     settings_class: ClassVar[type[ConnectionSettings]]
     """Taken from the class's type arguments; the registry builds settings with it."""
 
     def __init__(self, settings: SettingsT) -> None:
+        if not hasattr(settings, "derive"):
+            raise ImproperlyConfigured(
+                f"{type(self).__qualname__} is made from settings, not from {type(settings).__qualname__}; "
+                "use make_backend(...) for a mapping or URL"
+            )
         self._settings = settings.derive()  # a copy of its own: whoever holds the original cannot reach it
 
     def __init_subclass__(cls, *, vendor: str, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.vendor = vendor
+        cls._declared = declared_abilities(cls)
         found = _settings_argument(cls)
-        if found is not None:
+        if found is not None and "settings_class" not in vars(cls):
             cls.settings_class = found
         for ability in declared_abilities(cls):
             for name in sorted(cast("Any", ability).__abstractmethods__):
@@ -84,7 +106,7 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
     @property
     def abilities(self) -> frozenset[type]:
         """The ability protocols that hold for this backend; one that wraps another adds the wrapped one's."""
-        return declared_abilities(type(self))
+        return self._declared
 
     @final
     def __eq__(self, other: object) -> bool:
@@ -105,11 +127,7 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
     @final
     def execute_statement(self, connection: ConnT, sql: str, /) -> None:
         """Run one statement without parameters, for the backend's own use: no checks, no hooks."""
-        cursor = self._cursor(connection)
-        try:
-            execute_unchecked(cursor, sql)
-        finally:
-            cursor.close()
+        _execute(self, connection, sql)
 
     @final
     def errors_for(self, example: object, /) -> DriverErrors:
@@ -207,7 +225,7 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
 
 def _settings_argument(cls: type) -> type[ConnectionSettings] | None:
     """The settings class among the type arguments of *cls*'s bases, where it is given there."""
-    for base in getattr(cls, "__orig_bases__", ()):
+    for base in vars(cls).get("__orig_bases__", ()):
         origin = get_origin(base)
         if isinstance(origin, type) and issubclass(origin, BaseBackend) and get_args(base):
             argument = get_args(base)[0]
@@ -217,26 +235,42 @@ def _settings_argument(cls: type) -> type[ConnectionSettings] | None:
     return None
 
 
-class _Executes(Protocol[ConnT_contra]):
-    def execute_statement(self, connection: ConnT_contra, sql: str, /) -> None: ...
+class _HasCursor(Protocol[ConnT_contra]):
+    def _cursor(self, connection: ConnT_contra, /) -> DBAPICursor: ...
+
+
+def _execute(backend: _HasCursor[ConnT], connection: ConnT, sql: str) -> None:
+    cursor = backend._cursor(connection)
+    try:
+        execute_unchecked(cursor, sql)
+    finally:
+        cursor.close()
 
 
 class SQLSavepoints(SupportsSavepoints[ConnT]):
-    """Savepoints in the SQL standard's own words. Inherit it before `BaseBackend`."""
+    """Savepoints in the SQL standard's own words. A base-class backend inherits it before `BaseBackend`."""
 
     @override
-    def savepoint(self: _Executes[ConnT], connection: ConnT, name: str, /) -> None:
-        self.execute_statement(connection, f"SAVEPOINT {name}")
+    def savepoint(self: _HasCursor[ConnT], connection: ConnT, name: str, /) -> None:
+        _execute(self, connection, f"SAVEPOINT {name}")
 
     @override
-    def release_savepoint(self: _Executes[ConnT], connection: ConnT, name: str, /) -> None:
-        self.execute_statement(connection, f"RELEASE SAVEPOINT {name}")
+    def release_savepoint(self: _HasCursor[ConnT], connection: ConnT, name: str, /) -> None:
+        _execute(self, connection, f"RELEASE SAVEPOINT {name}")
 
     @override
-    def rollback_to_savepoint(self: _Executes[ConnT], connection: ConnT, name: str, /) -> None:
+    def rollback_to_savepoint(self: _HasCursor[ConnT], connection: ConnT, name: str, /) -> None:
         # ROLLBACK TO keeps the savepoint itself, which would pile up.
-        self.execute_statement(connection, f"ROLLBACK TO SAVEPOINT {name}")
-        self.execute_statement(connection, f"RELEASE SAVEPOINT {name}")
+        _execute(self, connection, f"ROLLBACK TO SAVEPOINT {name}")
+        _execute(self, connection, f"RELEASE SAVEPOINT {name}")
+
+
+class _WithSettings(Backend[ParamsT, ConnT, CursorT_co], Protocol[SettingsT_co, ParamsT, ConnT, CursorT_co]):
+    """A backend, and which settings it has: `Backend` alone leaves that open."""
+
+    @property
+    @override
+    def settings(self) -> SettingsT_co: ...
 
 
 class DelegatingBackend(BaseBackend[SettingsT, ParamsT, ConnT, CursorT], vendor="delegating"):
@@ -245,17 +279,28 @@ class DelegatingBackend(BaseBackend[SettingsT, ParamsT, ConnT, CursorT], vendor=
     def __init_subclass__(cls, *, vendor: str = "delegating", **options: Any) -> None:
         super().__init_subclass__(vendor=vendor, **options)
 
+    @overload
+    def __init__(self, wrapped: _WithSettings[SettingsT, ParamsT, ConnT, CursorT]) -> None: ...
+
+    @overload
+    def __init__(self, wrapped: Backend[ParamsT, ConnT, CursorT], settings: SettingsT) -> None: ...
+
     def __init__(self, wrapped: Backend[ParamsT, ConnT, CursorT], settings: SettingsT | None = None) -> None:
         super().__init__(settings if settings is not None else cast("SettingsT", wrapped.settings))
         self.wrapped = wrapped
+        inside = wrapped.abilities if isinstance(wrapped, BaseBackend) else declared_abilities(type(wrapped))
+        self._abilities = self._declared | inside
+        # An instance's own, since it depends on what is inside: a pool of SQLite connections is SQLite to its user.
+        self.__dict__["vendor"] = getattr(wrapped, "vendor", type(self).vendor)
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__} of {self.wrapped!r}>"
 
     @property
     @override
     def abilities(self) -> frozenset[type]:
-        inside = (
-            self.wrapped.abilities if isinstance(self.wrapped, BaseBackend) else declared_abilities(type(self.wrapped))
-        )
-        return declared_abilities(type(self)) | inside
+        return self._abilities
 
     @override
     def _same_inside(self, other: object) -> bool:
@@ -305,6 +350,10 @@ def normalize(backend: Backend[Any, ConnT, CursorT]) -> BaseBackend[Any, Any, Co
     """*backend* itself, or a view of a structural one with the defaults filled in."""
     if isinstance(backend, BaseBackend):
         return cast("BaseBackend[Any, Any, ConnT, CursorT]", backend)
+    if isinstance(backend, type):
+        raise ImproperlyConfigured(
+            f"{backend.__qualname__} is a class; make a backend from it: {backend.__qualname__}(settings)"
+        )
     missing = missing_members(backend)
     if missing:
         raise ImproperlyConfigured(f"{type(backend).__qualname__} is not a backend: it lacks {', '.join(missing)}")

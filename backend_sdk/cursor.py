@@ -2,7 +2,8 @@
 
 `CheckedCursor` is a mixin laid over the driver's own cursor class, so rows, ``description`` and
 ``rowcount`` stay in the driver: ``class MyCursor(CheckedCursor, driver.Cursor): __slots__ = ("_guard",)``.
-A cursor of any other class gets a slotted `CursorWrapper` around it.
+A cursor of any other class gets a slotted `CursorWrapper` around it. ``close`` is the driver's own, unless
+a class says that it talks to the database.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from . import local
 from .guard import given
+from .handle import park
 from .local import get_ident
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from .guard import Guard
@@ -30,7 +32,8 @@ CursorT = TypeVar("CursorT")
 class CheckedCursor:
     """Lay this over the driver's cursor class, first among the bases; the subclass holds ``_guard``.
 
-    ``also`` names further methods of the driver's that talk to the database (``executescript``, ``copy``):
+    ``also`` names further methods of the driver's that talk to the database (``executescript``, ``copy``; ``close``
+    where it reads what is left of a result):
     ``class SQLiteCursor(CheckedCursor, sqlite3.Cursor, also=("executescript",))``.
     """
 
@@ -42,7 +45,7 @@ class CheckedCursor:
     def __init_subclass__(cls, *, also: tuple[str, ...] = (), **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in also:
-            setattr(cls, name, _checked_method(cls, name))
+            setattr(cls, name, _checked_close(cls) if name == "close" else _checked_method(cls, name))
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +53,17 @@ class CheckedCursor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        cast("Any", self).close()
+        try:
+            cast("Any", self).close()
+        except self._guard.errors.caught as failed:
+            if self._guard.connection is not None:  # else the session is over, and took its cursors along
+                raise self._guard.failure(failed, "close") from failed
+
+    def fork_inherited(self) -> None:
+        """In a forked child: never reset or free the statement, which the parent still runs."""
+        park(self)
+        # Its class rather than a test in `close`, which is on the way of every cursor in every process.
+        object.__setattr__(self, "__class__", _inherited(type(self)))
 
     # Type checkers see the driver's own signatures instead of these: the methods add checks, not meaning.
     if not TYPE_CHECKING:
@@ -93,12 +106,17 @@ class CheckedCursor:
                 raise guard.failure(error, "fetchall") from error
 
         def __next__(self):
-            return self._guard.call("iteration", super().__next__)
+            if hasattr(super(), "__next__"):
+                return self._guard.call("iteration", super().__next__)
+            row = self.fetchone()  # iteration is an optional extension of PEP 249; fetchone is not
+            if row is None:
+                raise StopIteration
+            return row
 
         def __iter__(self):
             # The guard is tested for each row: the block, the lease or the sharing may end between two.
             guard = self._guard
-            step = super().__next__ if hasattr(super(), "__next__") else super().__iter__().__next__
+            step = super().__next__ if hasattr(super(), "__next__") else _driver_rows(super()).__next__
             try:
                 while True:
                     if get_ident() != guard.fast.ident or local.running_loop():
@@ -110,6 +128,12 @@ class CheckedCursor:
                 return
             except guard.errors.caught as error:
                 raise guard.failure(error, "iteration") from error
+
+
+def _driver_rows(cursor: Any) -> Iterator[Any]:
+    """The rows of a driver's cursor that is no iterator by itself."""
+    found: Iterator[Any] = cursor.__iter__() if hasattr(cursor, "__iter__") else iter(cursor.fetchone, None)
+    return found
 
 
 def _slow_execute(
@@ -135,6 +159,20 @@ def _checked_method(cls: type, name: str) -> Callable[..., Any]:
     return method
 
 
+def _checked_close(cls: type) -> Callable[..., None]:
+    def close(self: Any) -> None:
+        guard: Guard = self._guard
+        if guard.connection is not None:  # else the session is over, and took its cursors along
+            guard.call("close", getattr(super(cls, self), "close"))  # noqa: B009 - no class known here has it
+
+    close.__qualname__ = f"{cls.__qualname__}.close"
+    return close
+
+
+def _inherited(cls: type) -> type:
+    return type(cls.__name__, (cls,), {"__slots__": (), "__module__": cls.__module__, "close": lambda self: None})
+
+
 class _Delegating:
     """Holds a driver's cursor and hands everything on to it."""
 
@@ -158,6 +196,9 @@ class _Delegating:
     def nextset(self) -> Any:
         return self._cursor.nextset()
 
+    def close(self) -> None:
+        self._cursor.close()
+
     def fetchone(self) -> Any:
         return self._cursor.fetchone()
 
@@ -167,12 +208,6 @@ class _Delegating:
     def fetchall(self) -> Any:
         return self._cursor.fetchall()
 
-    def __next__(self) -> Any:
-        row = self._cursor.fetchone()  # iteration is an optional extension of PEP 249; fetchone is not
-        if row is None:
-            raise StopIteration
-        return row
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
 
@@ -180,7 +215,7 @@ class _Delegating:
         setattr(self._cursor, name, value)
 
 
-class CursorWrapper(CheckedCursor, _Delegating, also=("callproc", "nextset")):
+class CursorWrapper(CheckedCursor, _Delegating, also=("callproc", "close", "nextset")):
     """Around a driver's cursor whose class takes no `CheckedCursor`; everything else is the cursor's own."""
 
     __slots__ = ()

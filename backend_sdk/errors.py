@@ -10,7 +10,7 @@ Source: PEP 249, "Exceptions".
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
@@ -32,36 +32,42 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "ScopeError",
     "ThreadSharingError",
     "TransactionManagementError",
+    "UnknownAliasError",
     "UnknownEngineError",
     "Warning",
     "driver_errors",
     "errors_of_driver",
     "raise_together",
     "scrub",
+    "without",
 ]
 
-
-class Warning(Exception):
-    """PEP 249 ``Warning``: important, not an error of the tree below."""
-
-    step: str | None = None
-    alias: str | None = None
+T = TypeVar("T")
 
 
-class Error(Exception):
-    """Root of every error of the SDK. ``step`` names what failed, ``alias`` on which connection."""
+class _Placed(Exception):
+    """An error that shows where it happened."""
 
     step: str | None = None
     alias: str | None = None
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = Exception.__str__(self)  # not super()'s: a KeyError's is in quotes
         if self.step is None:
             return text
         where = self.step if self.alias is None else f"{self.step} on {self.alias!r}"
         return f"{where}: {text}"
+
+
+class Warning(_Placed):
+    """PEP 249 ``Warning``: important, not an error of the tree below."""
+
+
+class Error(_Placed):
+    """Root of every error of the SDK. ``step`` names what failed, ``alias`` on which connection."""
 
 
 class InterfaceError(Error):
@@ -120,6 +126,14 @@ class UnknownEngineError(ImproperlyConfigured):
     """No backend class answers to this engine name."""
 
 
+class UnknownAliasError(ImproperlyConfigured, KeyError):
+    """No database answers to this alias here."""
+
+
+class ScopeError(InterfaceError):
+    """No scope is in force where one is required, or the scope has ended."""
+
+
 class DatabaseErrorGroup(ExceptionGroup[Exception], DatabaseError):
     """Several aliases failed in one call; also a ``DatabaseError``."""
 
@@ -132,10 +146,13 @@ class DatabaseErrorGroup(ExceptionGroup[Exception], DatabaseError):
 
 def raise_together(message: str, errors: list[Exception]) -> None:
     """Raise nothing, the one error bare, or all as one group."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise DatabaseErrorGroup(message, errors)
+    try:
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise DatabaseErrorGroup(message, errors)
+    finally:
+        del errors  # or this frame, which the error's traceback holds, would hold the error
 
 
 class ErrorClasses(Protocol):
@@ -218,17 +235,41 @@ def errors_of_driver(example: object) -> DriverErrors:
 
 
 def scrub(error: BaseException, secrets: Iterable[str]) -> None:
-    """Take *secrets* out of the texts of *error* and of what it came from (libpq repeats what it was given)."""
+    """Take *secrets* out of the texts of *error* and of all it came from (libpq repeats what it was given)."""
     hidden = [text for text in secrets if text]
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
+    waiting, seen = [error], set[int]()
+    while waiting:
+        error = waiting.pop()
+        if id(error) in seen:
+            continue
         seen.add(id(error))
-        error.args = tuple(_without(arg, hidden) for arg in error.args)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # None ends the loop
+        _clean(error, hidden)
+        inside = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        waiting += [other for other in (error.__cause__, error.__context__, *inside) if other is not None]
 
 
-def _without(value: object, secrets: list[str]) -> object:
-    if isinstance(value, str):
+def _clean(error: BaseException, secrets: list[str]) -> None:
+    error.args = without(error.args, secrets)
+    error.__dict__.update({name: without(value, secrets) for name, value in vars(error).items()})  # notes, ``msg``
+    if isinstance(error, OSError):  # shows these instead of its args, and those that were ever set differently
+        for name in ("strerror", "filename", "filename2"):
+            value = getattr(error, name)
+            cleaned = without(value, secrets)
+            if cleaned is not value:
+                setattr(error, name, cleaned)
+
+
+def without(value: T, secrets: list[str]) -> T:
+    """*value* itself, or where a text in it holds one of *secrets*, a copy with ``***`` in its place."""
+    made: Any = value
+    if isinstance(made, str):
         for secret in secrets:
-            value = value.replace(secret, "***")
-    return value
+            made = made.replace(secret, "***")
+    elif isinstance(made, bytes):
+        for secret in secrets:
+            made = made.replace(secret.encode(errors="surrogateescape"), b"***")
+    elif type(made) is dict:
+        made = {name: without(item, secrets) for name, item in made.items()}
+    elif type(made) in {tuple, list}:
+        made = type(made)(without(item, secrets) for item in made)
+    return value if made is value or made == value else cast("T", made)

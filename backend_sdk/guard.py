@@ -8,14 +8,27 @@ Source: Django ticket 17258 (thread-sharing checks).
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakSet
 
-from .errors import BlockingCallError, ConnectionClosedError, DriverErrors, Error, ThreadSharingError, Warning
+from .errors import (
+    BlockingCallError,
+    ConnectionClosedError,
+    DriverErrors,
+    Error,
+    ScopeError,
+    ThreadSharingError,
+    Warning,
+)
 from .local import NOBODY, Token, blocking_allowed, current_token, is_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from .lifetime import Lifetime
     from .transaction import Transaction
@@ -46,18 +59,27 @@ class ExecuteHook(Protocol):
 class Ownership:
     """The thread or task that made a wrapper, and how many times it is shared at present.
 
-    *threadsafety* is PEP 249's level of the driver: below 2 the calls of sharing threads take turns.
+    *threadsafety* is PEP 249's level of the driver: below 2 the calls of sharing threads take turns. Opening
+    and closing a shared wrapper is one thread's at a time whatever the level.
     """
 
-    __slots__ = ("alias", "allow_blocking", "shares", "threadsafety", "token", "turns")
+    __slots__ = ("__weakref__", "alias", "allow_blocking", "ended", "lock", "shares", "threadsafety", "token", "turns")
 
     def __init__(self, alias: str, *, threadsafety: int, allow_blocking: bool) -> None:
         self.alias = alias
         self.token = current_token()
+        self.ended: str | None = None
+        """Why nobody may use the wrapper any more, its owner included; None while all is well."""
         self.shares = 0
         self.threadsafety = threadsafety
         self.allow_blocking = allow_blocking
-        self.turns: threading.RLock | None = None
+        self.lock: threading.RLock | None = None  # there is none until it is shared
+        self.turns: threading.RLock | None = None  # the same, where every call into the driver has to hold it
+
+    def alone(self, step: str) -> AbstractContextManager[object]:
+        """Check, then keep the other threads of a shared wrapper out for the length of the block."""
+        self.check(step)
+        return _UNSHARED if self.lock is None else _Alone(self, self.lock, step)
 
     def check(self, step: str) -> None:
         """Raise unless the caller owns the wrapper, or it is shared; and unless blocking is all right here."""
@@ -67,11 +89,17 @@ class Ownership:
 
     def check_owner(self, step: str) -> None:
         """As `check`, but sharing does not help."""
-        caller = self._caller(step)
+        self._check_token(step, self._caller(step))
+
+    def _check_token(self, step: str, caller: Token) -> None:
         if caller is not self.token:
             raise self._foreign(step, caller)
 
     def _caller(self, step: str) -> Token:
+        if self.ended is not None:
+            raise ScopeError(
+                f"{step} on {self.alias!r} refused: {self.ended}; look the connection up anew where it is used"
+            )
         if not self.allow_blocking and not blocking_allowed():
             raise BlockingCallError(
                 f"{step} on {self.alias!r} would block the running event loop; call it through "
@@ -88,20 +116,64 @@ class Ownership:
             "argument, a global or a closure keeps the maker's), or share it on purpose: with wrapper.shared(): ..."
         )
 
+    # Sharing is the owner's alone to give: a borrower could else keep it for ever, or give it while the owner
+    # is inside the driver. It blocks nothing, so a task may share what `asyncio.to_thread` is to use.
+
     def share(self) -> None:
-        if self.threadsafety < 2 and self.turns is None:
-            self.turns = threading.RLock()
+        self._check_token("inc_thread_sharing", current_token())
+        if self.lock is None:
+            self.renew_lock()
+            _with_locks.add(self)
         self.shares += 1
 
     def unshare(self) -> None:
+        self._check_token("dec_thread_sharing", current_token())
         if self.shares < 1:
             raise ThreadSharingError(f"dec_thread_sharing on {self.alias!r}: it is not shared (any more)")
-        self.shares -= 1
+        with self.turns or _UNSHARED:  # a borrower may be inside the driver, and the owner takes no turns afterwards
+            self.shares -= 1
 
     def renew_lock(self) -> None:
-        """In a forked child: a thread that is not there may hold the lock for ever."""
-        if self.turns is not None:
-            self.turns = threading.RLock()
+        self.lock = threading.RLock()
+        self.turns = self.lock if self.threadsafety < 2 else None
+
+
+_UNSHARED = nullcontext()
+
+_with_locks: WeakSet[Ownership] = WeakSet()
+
+
+def _renew_locks() -> None:
+    for ownership in list(_with_locks):  # a thread that is not in the forked child may hold one for ever
+        ownership.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+class _Alone:
+    """Waits for the lock, then checks again: sharing may have ended meanwhile."""
+
+    __slots__ = ("_lock", "_ownership", "_step")
+
+    def __init__(self, ownership: Ownership, lock: threading.RLock, step: str) -> None:
+        self._ownership = ownership
+        self._lock = lock
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._ownership.check(self._step)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
 
 
 class SessionView(Protocol):
@@ -121,7 +193,7 @@ class Guard:
     """
 
     __slots__ = (
-        "connection", "cursor_class", "errors", "fast", "hooks", "lifetime", "lost", "ownership", "session",
+        "connection", "cursor_class", "errors", "fast", "hooks", "kept", "lifetime", "lost", "ownership", "session",
         "transaction",
     )  # fmt: skip
 
@@ -144,6 +216,8 @@ class Guard:
         self.hooks = hooks
         self.fast = NOBODY
         self.lost = False  # the driver said that the session is gone
+        self.kept: object = None
+        """The handle, where the scope ended during a call: the cursor that runs it closes it by being dropped."""
         self.cursor_class: type | None = None  # the last class seen to carry guards by itself
 
     @property
@@ -151,18 +225,27 @@ class Guard:
         """What `call` raises for a database that failed, as opposed to a mistake in the program."""
         return (Error, Warning)
 
+    @property
+    def suspect(self) -> bool:
+        """Whether the session has to be looked at before its next use, outside of any block."""
+        # Without autocommit a lost session stays: replacing it unasked would cut a transaction in two.
+        return self.lifetime.check_due or (self.lost and self.transaction.autocommit)
+
     def refresh(self) -> None:
         """Recompute ``fast``. To be called whenever anything it depends on has changed."""
         transaction = self.transaction
         ready = (
             self.connection is not None
+            and self.ownership.ended is None
             and not self.ownership.shares
             and not self.hooks
             and transaction.broken is None
             and not transaction.must_rollback
-            and not self.lifetime.check_due
+            and not self.suspect
         )
         self.fast = self.ownership.token if ready else NOBODY
+        if self.ownership.ended is not None:  # meanwhile, by the thread that ended the scope
+            self.fast = NOBODY
 
     def revoke(self, reason: str) -> None:
         """The session is over for every cursor made in it, for good."""
@@ -170,8 +253,15 @@ class Guard:
         self.connection = None
         self.transaction.break_off(reason)
 
+    def give_up(self) -> None:
+        """Nobody knows any more what is open in the session; it must not be used again."""
+        self.lost = True
+        self.refresh()
+
     def check(self, step: str) -> None:
         """Raise unless the caller may act in this session now."""
+        if self.kept is not None and current_token() is self.ownership.token:
+            self.kept = None  # the call that was running has returned: this closes the connection
         self.ownership.check(step)
         if self.connection is None:
             raise ConnectionClosedError(
@@ -193,6 +283,14 @@ class Guard:
             self.check(step)  # sharing may have ended while this thread waited
             return call(*args, **options)
 
+    def in_turn(self, call: Callable[..., R], /, *args: Any) -> R:
+        """Call without a check, in turn: for what the SDK itself asks the driver."""
+        turns = self.ownership.turns
+        if turns is None:
+            return call(*args)
+        with turns:
+            return call(*args)
+
     def call(self, step: str, call: Callable[..., R], /, *args: Any, **options: Any) -> R:
         """As `run`; the driver's errors become ours."""
         try:
@@ -206,7 +304,8 @@ class Guard:
         many = step == "executemany"
 
         def innermost(sql: Any, params: Any, many: bool, context: ExecuteContext) -> Any:
-            return self.run(step, call, *given(sql, params), **options)
+            # Translated inside the hooks: one that swallows the error must not hide what it says of the session.
+            return self.call(step, call, *given(sql, params), **options)
 
         chain: Callable[..., Any] = innermost
         for hook in reversed(self.hooks):
@@ -220,7 +319,7 @@ class Guard:
         ours.step = step
         ours.alias = self.ownership.alias
         if self.session.is_disconnect(error):
-            self.lost = True
+            self.give_up()
         if self.transaction.blocks:
             self.compare(step)
         return ours
@@ -231,7 +330,7 @@ class Guard:
             return
         if self.lost:
             self.transaction.break_off(f"the connection was lost during {step}")
-        elif self.session.lost_transaction(self.connection):
+        elif self.in_turn(self.session.lost_transaction, self.connection):
             self.transaction.break_off(f"the database ended the block's transaction by itself during {step}")
         self.refresh()
 

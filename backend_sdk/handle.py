@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Handle", "park"]
+__all__ = ["Handle", "handle_of", "park"]
 
 ConnT = TypeVar("ConnT")
 ConnT_contra = TypeVar("ConnT_contra", contravariant=True)
@@ -26,6 +27,12 @@ class Revocable(Protocol):
     """What must stop before the connection is closed: the guard that the cursors carry."""
 
     def revoke(self, reason: str) -> None: ...
+
+
+class Inheritable(Protocol):
+    """What carries a guard and is told when a fork has brought it into another process: a cursor."""
+
+    def fork_inherited(self) -> None: ...
 
 
 class Handle(Generic[ConnT]):
@@ -45,12 +52,29 @@ class Handle(Generic[ConnT]):
         _open.add(self)
 
     @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def hand_over(self, guard: Revocable) -> None:
+        """From now on *guard* is the one to revoke: another wrapper's, or none that matters."""
+        self._guard = guard
+
+    @property
     def inherited(self) -> bool:
         """Whether a fork brought this handle here: its connection is the parent's."""
         return self._process != os.getpid()
 
+    @property
+    def shared(self) -> bool:
+        """Whether threads other than the owner may be using it."""
+        ownership = getattr(self._guard, "ownership", None)  # none where no wrapper holds it
+        return ownership is not None and ownership.shares > 0
+
     def close(self) -> None:
         """Close, or park what is another process's. Raises what the driver raises; the connection is gone anyway."""
+        self._end(self._closer.close_connection)
+
+    def _end(self, close: Callable[[ConnT], None]) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -60,11 +84,12 @@ class Handle(Generic[ConnT]):
             park(connection)
         else:
             self._guard.revoke("its connection was closed inside the block")
-            self._closer.close_connection(connection)
+            close(connection)
 
     def __del__(self) -> None:
         try:
-            self.close()
+            # A pool has a way of its own for what is dropped: in a finalizer it must not wait for anything.
+            self._end(getattr(self._closer, "drop_connection", self._closer.close_connection))
         except Exception as error:  # nobody is there to catch it
             _log_failed_close(error)
 
@@ -73,6 +98,16 @@ class Handle(Generic[ConnT]):
 # of weak references: it keeps nothing alive.
 _open: WeakSet[Handle[Any]] = WeakSet()
 
+
+def handle_of(connection: object) -> Handle[Any] | None:
+    """The open handle that holds *connection*. For a pool, to end a lease whose thread or task is gone."""
+    while True:
+        try:
+            return next((handle for handle in list(_open) if handle._connection is connection), None)
+        except RuntimeError:  # another thread has opened one meanwhile
+            continue
+
+
 _parked: list[object] = []
 
 
@@ -80,16 +115,33 @@ def park(connection: object) -> None:
     """Keep *connection* for good, past the interpreter's exit: freeing it would harm the process that opened it.
 
     A SQLite child that frees it removes the parent's hot journal; a MySQL child ends the parent's session.
+    Cursors are parked too: a SQLite child that frees a half-stepped one commits the parent's statement.
     """
-    import ctypes
-
     _parked.append(connection)
+    try:
+        import ctypes
+    except ImportError:  # a build without it: parked until the exit at least
+        return
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # module globals are cleared at exit; this is not
 
 
+def _before_fork() -> None:
+    if _open:
+        try:  # here, since in the child an import could wait for a lock of a thread that is not there
+            import ctypes  # noqa: F401 - loaded for `park`
+        except ImportError:
+            pass
+
+
 def _abandon_inherited() -> None:
-    for handle in list(_open):
+    handles = list(_open)
+    guards = [handle._guard for handle in handles]
+    for handle in handles:
         handle.close()
+    # Asking the collector, once per fork, spares every cursor from being noted somewhere when it is made.
+    for carrier in gc.get_referrers(*guards) if guards else ():
+        if hasattr(type(carrier), "fork_inherited"):
+            cast("Inheritable", carrier).fork_inherited()
 
 
 def _log_failed_close(error: Exception) -> None:
@@ -101,9 +153,5 @@ def _log_failed_close(error: Exception) -> None:
     logging.getLogger("backend_sdk").warning("closing a dropped connection failed: %s", type(error).__name__)
 
 
-def _at_fork(after_in_child: Callable[[], None]) -> None:
-    if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-        os.register_at_fork(after_in_child=after_in_child)
-
-
-_at_fork(_abandon_inherited)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(before=_before_fork, after_in_child=_abandon_inherited)

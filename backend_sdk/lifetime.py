@@ -22,11 +22,14 @@ class Lifetime:
     connection is due for a look at the start of each use after the first.
     """
 
-    __slots__ = ("_clock", "_expires", "_health_checks", "check_due", "failed")
+    __slots__ = ("_clock", "_expires", "_health_checks", "check_due", "failed", "opened")
 
-    def __init__(self, max_age: float | None, *, health_checks: bool, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, max_age: float | None, *, health_checks: bool, clock: Clock = time.monotonic, opened: float | None = None
+    ) -> None:
         self._clock = clock
-        self._expires = None if max_age is None else clock() + max_age
+        self.opened = clock() if opened is None else opened
+        self._expires = None if max_age is None else self.opened + max_age
         self._health_checks = health_checks
         self.check_due = False
         self.failed = False

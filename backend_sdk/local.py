@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
-__all__ = ["NOBODY", "Token", "allow_blocking", "blocking_allowed", "current_token", "get_ident", "running_loop"]
+__all__ = [
+    "NOBODY",
+    "Token",
+    "allow_blocking",
+    "blocking_allowed",
+    "current_task",
+    "current_token",
+    "get_ident",
+    "running_loop",
+]
 
 
 class Token:
@@ -69,29 +78,34 @@ running_loop: Callable[[], object] = partial(sys.modules.get, "asyncio.events")
 def _loop() -> AbstractEventLoop | None:
     """The event loop running in this thread, or None."""
     global running_loop
-    found = running_loop()
+    found: Any = running_loop()
     if found is None or not isinstance(found, type(sys)):
-        return found  # type: ignore[return-value]  # asyncio's probe is bound: a loop or None
-    probe = getattr(found, "_get_running_loop", None)
-    if probe is None:  # another thread is half through importing asyncio
+        return found  # asyncio's probe is bound: a loop or None
+    if getattr(found.__spec__, "_initializing", False):
+        return None  # half imported by another thread: the probe it has by now is not the one it will end with
+    running_loop = found._get_running_loop
+    return running_loop()  # type: ignore[return-value]  # the probe just bound
+
+
+def current_task() -> Any | None:
+    """The task that calls, or the loop itself in one of its bare callbacks; None outside of any event loop."""
+    loop = _loop()
+    if loop is None:
         return None
-    running_loop = probe
-    return probe()  # type: ignore[no-any-return]  # read off a module object
+    from asyncio import current_task
+
+    return current_task(loop) or loop
 
 
 def current_token() -> Token:
     """The caller's token: its task's under a running event loop, else its thread's."""
-    loop = _loop()
-    if loop is None:
+    task = current_task()
+    if task is None:
         return _here.presence.token
-    from asyncio import current_task
-
-    task = current_task(loop)
-    key = task or loop  # a loop's bare callbacks share the loop's token
-    token = _tasks.get(key)
+    token = _tasks.get(task)
     if token is None:
-        name = task.get_name() if task is not None else "callback"
-        token = _tasks[key] = Token(0, f"task {name!r} in {_here.presence.token.label}")
+        name = task.get_name() if hasattr(task, "get_name") else "callback"
+        token = _tasks[task] = Token(0, f"task {name!r} in {_here.presence.token.label}")
     return token
 
 

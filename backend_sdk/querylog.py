@@ -39,7 +39,7 @@ class QueryLog:
         started, failure = self._clock(), None
         try:
             return execute(sql, params, many, context)
-        except Exception as error:
+        except BaseException as error:
             failure = type(error).__name__  # the error itself would keep every frame below alive
             raise
         finally:

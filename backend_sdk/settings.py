@@ -7,28 +7,33 @@ A settings object never changes: `ConnectionSettings.derive` makes another. Secr
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn, Self, cast
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pydantic import (
     BaseModel,
     Field,
-    ModelWrapValidatorHandler,
+    GetCoreSchemaHandler,
     SecretStr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
 
 from ._explain import refuse_unknown_keys, settings_error
 from .errors import ImproperlyConfigured
-from .frozen import FrozenDict, freeze
+from .frozen import MASK, FrozenDict, freeze, names_secret
 from .urls import parse_url
 
 __all__ = ["ConnectionSettings", "CredentialSource", "FrozenDict", "Options", "parse_url"]
@@ -37,8 +42,10 @@ __all__ = ["ConnectionSettings", "CredentialSource", "FrozenDict", "Options", "p
 # tried against a list of passwords.
 _KEY = secrets.token_bytes(32)
 
+# A URL, or libpq's keyword form, where a plain name was expected. (SQLite's own URIs, file://, hold none.)
+_CREDENTIALS = re.compile(r"(?<!file)://\S*:\S*@|\bpass(word|wd)\s*=", re.IGNORECASE)
 
-@dataclass(frozen=True)
+
 class CredentialSource:
     """A password that expires, by where it comes from: ``CredentialSource("iam:reports", fetch)``.
 
@@ -46,19 +53,35 @@ class CredentialSource:
     the same session's if their *name* is the same.
     """
 
-    name: str
-    fetch: Callable[[], str]
+    __slots__ = ("_fetch", "_name", "_recent")
+
+    def __init__(self, name: str, fetch: Callable[[], str]) -> None:
+        self._name = name
+        self._fetch = fetch
+        # Only so that error texts can be cleaned of them: several, since threads may be opening at the same time.
+        self._recent: deque[str] = deque(maxlen=64)
 
     def __call__(self) -> str:
-        """Fetch the credential; it is remembered only so that error texts can be cleaned of it."""
-        secret = self.fetch()
-        object.__setattr__(self, "_latest", secret)
+        """Fetch the credential. Raises `ImproperlyConfigured` if it is no text."""
+        secret = self._fetch()
+        if not isinstance(secret, str):
+            raise ImproperlyConfigured(f"{self!r}: fetch() returned {type(secret).__name__}, not text")
+        if secret not in self._recent:
+            self._recent.append(secret)
         return secret
 
     @property
-    def latest(self) -> str:
-        """What the last call returned, or an empty string."""
-        return getattr(self, "_latest", "")
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """What the last calls returned."""
+        return tuple(self._recent)
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CredentialSource, (self._name, self._fetch)  # without what was fetched
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -73,25 +96,64 @@ class CredentialSource:
         return f"CredentialSource({self.name!r})"
 
 
+# Set while settings are being validated: what is nested in them leaves the telling to the outermost.
+_explaining: ContextVar[bool] = ContextVar("backend_sdk_explaining", default=False)
+
+
 class _Frozen(BaseModel, frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True):
     """Deeply frozen: what pydantic leaves mutable inside is frozen after validation."""
+
+    _way_out: ClassVar[str] = "settings.derive({}=...)"
+
+    @classmethod
+    @override
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Puts `_explained` around every validator, a subclass's too: what any of them refuses is told by us."""
+        return core_schema.with_info_wrap_validator_function(cls._explained, handler(source))
+
+    @classmethod
+    def _explained(cls, values: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if _explaining.get():
+            return handler(values)
+        _explaining.set(True)
+        try:
+            return handler(values)
+        except ValidationError as error:
+            context = info.context or {}
+            place = context.get("place", cls.__name__)
+            hidden = _spellings(_secrets(values))  # an author's validator may repeat what it refuses
+            problem = settings_error(cls, error, place, hidden, upper=context.get("upper", False))
+        finally:
+            _explaining.set(False)
+        raise problem  # outside the except clause: pydantic's error keeps every input, so it may not be the context
 
     @model_validator(mode="after")
     def _freeze_values(self) -> Self:
         values: dict[str, object] = vars(self)
         for name, value in values.items():
             values[name] = freeze(value)
+        object.__setattr__(self, "__pydantic_extra__", freeze(self.model_extra))
         return self
 
     @override
     def __setattr__(self, name: str, value: object) -> None:
         raise ImproperlyConfigured(
-            f"{type(self).__name__}.{name} is frozen; make changed settings with settings.derive({name}=...)"
+            f"{type(self).__name__}.{name} is frozen; make changed settings with {self._way_out.format(name)}"
         )
 
     @override
     def __delattr__(self, name: str) -> None:
         self.__setattr__(name, None)
+
+    @override
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, MASK if value and isinstance(value, str | bytes) and names_secret(name) else value
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with *update*, validated: pydantic's own would take it unchecked."""
+        return self.model_validate({**_fields(self), **(update or {})})
 
     @override
     def __getstate__(self) -> NoReturn:
@@ -115,6 +177,8 @@ class Options(_Frozen, frozen=True):
 
     Write ``class MyOptions(Options, frozen=True)``: it is frozen anyway, but pyright must be told.
     """
+
+    _way_out: ClassVar[str] = "settings.derive(options={{{!r}: ...}})"
 
 
 class ConnectionSettings(_Frozen, frozen=True):
@@ -147,7 +211,14 @@ class ConnectionSettings(_Frozen, frozen=True):
     @field_validator("name", "host", mode="before")
     @classmethod
     def _path_to_text(cls, value: object) -> object:
-        return str(value) if hasattr(value, "__fspath__") else value
+        return os.fsdecode(value) if isinstance(value, os.PathLike) else value
+
+    @field_validator("engine", "name", "user", "host")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        if _CREDENTIALS.search(value):  # it would be shown wherever the settings are
+            raise ValueError("holds credentials; give them as USER and PASSWORD, or the whole URL in place of settings")
+        return value
 
     @field_validator("port", mode="before")
     @classmethod
@@ -158,10 +229,32 @@ class ConnectionSettings(_Frozen, frozen=True):
             return tuple(value.split(","))
         return value
 
+    @field_validator("port")
+    @classmethod
+    def _ports_in_range(cls, value: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
+        ports = value if isinstance(value, tuple) else () if value is None else (value,)
+        if not all(0 < port < 65536 for port in ports):
+            raise ValueError("not a number from 1 to 65535")
+        return value
+
+    @field_validator("conn_max_age", mode="before")
+    @classmethod
+    def _age_from_text(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.lower() == "none" else value  # a URL has only text
+
+    @field_validator("test")
+    @classmethod
+    def _seal_test(cls, value: Mapping[str, object]) -> Mapping[str, object]:
+        return cast("Mapping[str, object]", _sealed(value))
+
     @field_validator("models", mode="before")
     @classmethod
     def _one_model(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        """One pattern, or several; a class stands for its dotted path."""
+        patterns = (value,) if isinstance(value, str | type) else value
+        if not isinstance(patterns, list | tuple | set | frozenset):
+            return patterns
+        return tuple(f"{each.__module__}.{each.__qualname__}" if isinstance(each, type) else each for each in patterns)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, alias: str = "default") -> Self:
@@ -176,18 +269,8 @@ class ConnectionSettings(_Frozen, frozen=True):
     @classmethod
     def from_url(cls, url: str, *, alias: str = "default", **changes: object) -> Self:
         """From ``scheme://user:password@host:port/name?option=value``; *changes* are fields."""
-        mapping = {key.lower(): value for key, value in parse_url(url).items()}
+        mapping = {key.lower(): value for key, value in parse_url(url, alias=alias).items()}
         return cls._validated({**mapping, **changes}, place=alias, upper=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explain(cls, values: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        try:
-            return handler(values)
-        except ValidationError as error:
-            context = info.context or {}
-            place = context.get("place", cls.__name__)
-            raise settings_error(cls, error, place, upper=context.get("upper", False)) from None
 
     @classmethod
     def _validated(cls, values: Mapping[str, object], *, place: str, upper: bool) -> Self:
@@ -195,16 +278,14 @@ class ConnectionSettings(_Frozen, frozen=True):
 
     def derive(self, **changes: Any) -> Self:
         """The same settings with *changes*. A mapping given for ``options`` is laid over the present ones."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
         options = changes.get("options")
         if isinstance(options, Mapping):
-            present = {name: getattr(self.options, name) for name in type(self.options).model_fields}
-            changes["options"] = {**present, **(self.options.model_extra or {}), **options}
-        return self._validated({**values, **changes}, place=type(self).__name__, upper=False)
+            changes["options"] = {**_fields(self.options), **options}
+        return self._validated({**_fields(self), **changes}, place=type(self).__name__, upper=False)
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As `derive`: pydantic's own would take *update* unchecked."""
+        """As `derive`."""
         return self.derive(**dict(update or {}))
 
     def reveal_password(self) -> str:
@@ -214,9 +295,8 @@ class ConnectionSettings(_Frozen, frozen=True):
         return self.password.get_secret_value()
 
     def secret_texts(self) -> tuple[str, ...]:
-        """Every secret in these settings as text, also percent-encoded: what no error may repeat."""
-        texts = {secret for secret in _secrets(self) if secret}
-        return tuple(sorted(texts | {quote(text, safe="") for text in texts}, key=len, reverse=True))
+        """Every secret in these settings as text, however a driver may spell it: what no error may repeat."""
+        return _spellings(_secrets(self))
 
     @property
     def is_private(self) -> bool:
@@ -231,36 +311,68 @@ class ConnectionSettings(_Frozen, frozen=True):
         """
         cls = type(self)
         parts = [f"{cls.__module__}.{cls.__qualname__}"]
-        parts += [f"{name}={_identity(getattr(self, name))}" for name in cls.model_fields if name not in cls.policy]
+        parts += [f"{name}={_identity(value)}" for name, value in _fields(self).items() if name not in cls.policy]
         return hashlib.blake2b("\0".join(parts).encode(), key=_KEY, digest_size=16).hexdigest()
 
 
-def _secrets(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, CredentialSource):
-        yield value.latest
-    elif isinstance(value, BaseModel):
-        for item in {**value.__dict__, **(value.model_extra or {})}.values():
-            yield from _secrets(item)
-    elif isinstance(value, Mapping):
-        for item in cast("Mapping[object, object]", value).values():
-            yield from _secrets(item)
+def _fields(model: BaseModel) -> dict[str, Any]:
+    return {**{name: getattr(model, name) for name in type(model).model_fields}, **(model.model_extra or {})}
+
+
+def _sealed(value: object, *, hidden: bool = False) -> object:
+    """*value* with each text in it that a name marks as secret as a `SecretStr`."""
+    if isinstance(value, str) and hidden:
+        return SecretStr(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return {key: _sealed(item, hidden=hidden or names_secret(key)) for key, item in items}
+    if isinstance(value, list | tuple):
+        return tuple(_sealed(item, hidden=hidden) for item in cast("list[object]", value))
+    return value
+
+
+def _secrets(value: object, *, hidden: bool = False) -> Iterator[str]:
+    """The secrets in *value*, validated or not: by their type, and in a mapping also by their name."""
+    if hasattr(value, "get_secret_value"):  # any of pydantic's kinds
+        value, hidden = cast("Any", value).get_secret_value(), True
+    if isinstance(value, CredentialSource):
+        yield from value.recent
+    elif isinstance(value, str | bytes) and hidden:
+        yield value.decode(errors="replace") if isinstance(value, bytes) else value
+    elif isinstance(value, BaseModel | Mapping):
+        items = _fields(value) if isinstance(value, BaseModel) else cast("Mapping[object, object]", value)
+        for name, item in items.items():
+            yield from _secrets(item, hidden=hidden or names_secret(name))
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in cast("list[object]", value):
+            yield from _secrets(item, hidden=hidden)
+
+
+def _spellings(texts: Iterator[str]) -> tuple[str, ...]:
+    """Each of *texts* plain, percent-encoded and with its quotes escaped; the longest first."""
+    found: set[str] = set()
+    for text in filter(None, texts):
+        encoded = {quote(text, safe=safe, errors="surrogateescape") for safe in ("", "/", "!$&'()*+,;=:")}
+        encoded.add(quote_plus(text, errors="surrogateescape"))
+        found |= {text, repr(text)[1:-1], text.replace("\\", "\\\\").replace("'", "\\'"), *encoded}
+        found |= {re.sub("%..", lambda code: code[0].lower(), spelling) for spelling in encoded}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _identity(value: object) -> str:
     """*value* as text that is equal for equal values and keeps secrets apart."""
-    if isinstance(value, SecretStr):
-        return f"secret:{value.get_secret_value()!r}"
+    if hasattr(value, "get_secret_value"):
+        return f"secret:{cast('Any', value).get_secret_value()!r}"
     if isinstance(value, CredentialSource):
         return f"source:{value.name!r}"
     if isinstance(value, BaseModel):
-        fields = {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
-        return _identity(fields)
+        return f"{type(value).__qualname__}:{_identity(_fields(value))}"
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
         return "{" + ",".join(sorted(f"{key!r}:{_identity(item)}" for key, item in items)) + "}"
     if isinstance(value, tuple | frozenset):
         texts = [_identity(item) for item in cast("tuple[object, ...]", value)]
         return "(" + ",".join(sorted(texts) if isinstance(value, frozenset) else texts) + ")"
+    if callable(value):  # its text may be another's too; a method is made anew at each look
+        return f"{value!r} {id(getattr(value, '__self__', None))} {id(getattr(value, '__func__', value))}"
     return repr(value)

@@ -37,7 +37,7 @@ class CommitHook(NamedTuple):
 class Transaction:
     """The savepoint stack, the broken flag and the commit hooks of one session."""
 
-    __slots__ = ("_hooks", "_names", "autocommit", "blocks", "broken", "must_rollback")
+    __slots__ = ("_hooks", "_manual", "_names", "autocommit", "blocks", "broken", "must_rollback")
 
     def __init__(self, *, autocommit: bool) -> None:
         self.autocommit = autocommit
@@ -47,6 +47,7 @@ class Transaction:
         self.must_rollback = False
         """An inner block without a savepoint failed: the next enclosing savepoint has to be rolled back."""
         self._hooks: list[CommitHook] = []
+        self._manual: set[str] = set()  # savepoints set by name; one that a block's end took along does no harm
         self._names = 0
 
     @property
@@ -68,10 +69,14 @@ class Transaction:
             )
 
     def check_can_nest(self, *, durable: bool) -> None:
-        """Raise `TransactionManagementError` where a durable block would not be the outermost."""
+        """Raise `TransactionManagementError` where a durable block's end would not be a commit."""
         if durable and self.blocks:
             raise TransactionManagementError(
                 "atomic(durable=True) must be the outermost block: its commit would else wait for the enclosing one"
+            )
+        if durable and not self.autocommit:
+            raise TransactionManagementError(
+                "atomic(durable=True) needs autocommit: without it the block's work waits for commit()"
             )
 
     def check_outside(self, step: str) -> None:
@@ -86,24 +91,34 @@ class Transaction:
 
     def savepoints(self) -> frozenset[str]:
         """The names of the savepoints open now."""
-        return frozenset(block.savepoint for block in self.blocks if block.savepoint)
+        return frozenset(self._manual).union(block.savepoint for block in self.blocks if block.savepoint)
+
+    def set_savepoint(self, name: str) -> None:
+        """Note a savepoint that is no block's."""
+        self._manual.add(name)
+
+    def forget_savepoint(self, name: str) -> None:
+        self._manual.discard(name)
 
     def add_hook(self, function: Callable[[], object], *, robust: bool) -> None:
         self._hooks.append(CommitHook(self.savepoints(), function, robust))
 
     def drop_hooks(self, savepoint: str | None = None) -> None:
-        """Forget the hooks registered under *savepoint*, or all of them."""
-        self._hooks = [hook for hook in self._hooks if savepoint is not None and savepoint not in hook.under]
+        """Forget the hooks registered under *savepoint*, or all of them: the transaction is rolled back."""
+        if savepoint is None:
+            self.take_hooks()
+        self._hooks = [hook for hook in self._hooks if savepoint not in hook.under]
 
     def take_hooks(self) -> list[CommitHook]:
-        """The hooks to run now, each handed out once."""
+        """The hooks to run now that the transaction is over, each handed out once."""
         hooks, self._hooks = self._hooks, []
+        self._manual.clear()
         return hooks
 
     def end(self, *, forget_hooks: bool) -> None:
         """The outermost block has ended. Without autocommit its hooks wait for the commit."""
         if forget_hooks or self.broken is not None:
-            self._hooks = []
+            self.drop_hooks()
         self.blocks.clear()
         self.broken = None
         self.must_rollback = False

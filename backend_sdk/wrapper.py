@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from typing_extensions import override
 
 from . import local
-from .atomic import Atomic, begin_block, end_block, run_hooks
+from .atomic import Atomic, begin_block, begin_if_idle, end_block, run_hooks
 from .backend import BaseBackend, normalize
 from .cursor import guarded
-from .errors import TransactionManagementError, scrub
+from .errors import ConnectionClosedError, DriverErrors, Error, TransactionManagementError, Warning, scrub
 from .guard import ExecuteHook, Guard, Ownership
 from .handle import Handle
 from .lifetime import Lifetime
 from .local import get_ident
 from .protocols import Backend, DBAPICursor, TransactionStatus
 from .querylog import QueryLog
-from .transaction import Transaction
+from .transaction import CommitHook, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from .lifetime import Clock
     from .settings import ConnectionSettings
@@ -116,6 +117,7 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
         guard = self._guard
         if guard is None or get_ident() != guard.fast.ident or local.running_loop():
             guard = self._session("cursor")
+            return guarded(guard.call("cursor", self._backend._cursor, guard.connection), guard)
         try:
             cursor = self._backend._cursor(guard.connection)  # type: ignore[arg-type]  # open, as just checked
         except guard.errors.caught as error:
@@ -141,34 +143,36 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
 
     def _session(self, step: str) -> Guard:
         """The open session's guard, after the owner check; opens, or looks at the connection when that is due."""
-        self._ownership.check(step)
-        guard = self._guard
-        if guard is not None and guard.connection is not None:
-            if not guard.lifetime.check_due or guard.transaction.blocks:
-                return guard
-            if self.is_usable():
-                guard.lifetime.found_usable()
-                guard.refresh()
-                return guard
-            self._discard()
-        elif guard is not None:
-            guard.transaction.check(step)  # closed inside a block: nothing may run outside its transaction
-        return self._open()
+        with self._ownership.alone(step):
+            guard = self._guard
+            if guard is not None and guard.connection is not None:
+                if guard.transaction.blocks or not guard.suspect:
+                    return guard
+                if self.is_usable():
+                    guard.lifetime.found_usable()
+                    guard.refresh()
+                    return guard
+                self._discard()
+            elif guard is not None:
+                guard.transaction.check(step)  # closed inside a block: nothing may run outside its transaction
+            return self._open()
 
     def _open(self) -> Guard:
         """Params, open, configure, autocommit, init: all of them, or nothing is kept."""
         backend, settings = self._backend, self.settings
+        transaction = Transaction(autocommit=settings.autocommit)
+        lifetime = Lifetime(settings.conn_max_age, health_checks=settings.conn_health_checks, clock=self._clock)
         try:
             connection = backend.get_new_connection(backend.get_connection_params())
         except Exception as error:
             self._raise_translated(error, "connect")
-        transaction = Transaction(autocommit=settings.autocommit)
-        lifetime = Lifetime(settings.conn_max_age, health_checks=settings.conn_health_checks, clock=self._clock)
-        errors = backend.errors_for(connection)
-        guard = Guard(self._ownership, backend, connection, errors, transaction, lifetime, self._hooks)
+        # Nothing may come between the connection and its handle, which closes it whatever happens next.
+        guard = Guard(self._ownership, backend, connection, _NO_ERRORS, transaction, lifetime, self._hooks)
         handle = Handle(connection, backend, guard)
-        step = "configure_connection"
+        step = "connect"
         try:
+            guard.errors = backend.errors_for(connection)
+            step = "configure_connection"
             backend.configure_connection(connection)
             step = "set_autocommit"
             backend.set_autocommit(connection, settings.autocommit)
@@ -179,20 +183,21 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             self._raise_translated(error, step)
         self._handle, self._guard = handle, guard
         guard.refresh()
+        if self._ownership.ended is not None:  # by the scope's end in another thread, while this one was opening
+            self._discard()
+            self._ownership.check("connect")
         return guard
 
     def _raise_translated(self, error: BaseException, step: str) -> NoReturn:
         """Raise ours for *error* without a secret in it, or *error* itself where it is no driver's."""
         scrub(error, self.settings.secret_texts())
         errors = self._backend.errors_for(error)
-        if not isinstance(error, errors.caught):
-            raise error
-        ours = errors.translate(error)
-        ours.step, ours.alias = step, self.alias
         try:
-            raise ours from error
+            if isinstance(error, Error | Warning) or not isinstance(error, errors.caught):
+                raise error
+            raise _placed(errors.translate(error), step, self.alias) from error
         finally:
-            del ours, error  # or this frame, which the error's traceback holds, would hold the error
+            del error  # or this frame, which the error's traceback holds, would hold the error
 
     # Closing
 
@@ -201,24 +206,28 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
 
         Raises what the driver raises; the connection is gone all the same.
         """
-        self._ownership.check("close")
-        guard, handle = self._guard, self._handle
-        if guard is None or handle is None:
+        if self._ownership.ended is not None:  # its scope has closed it, or left that to the call that is running
             return
-        self._handle = None
-        if not guard.transaction.blocks:
-            self._guard = None
-        try:
-            handle.close()
-        except guard.errors.caught as error:
-            raise guard.failure(error, "close") from error
+        with self._ownership.alone("close"):
+            guard, handle = self._take()
+            if guard is None or handle is None:
+                return
+            try:
+                handle.close()
+            except guard.errors.caught as error:
+                raise guard.failure(error, "close") from error
 
-    def _discard(self) -> None:
-        """Close a connection that is not worth an error of its own."""
+    def _take(self) -> tuple[Guard | None, Handle[ConnT] | None]:
+        """Part with the session; inside a block with all but its guard, which says that the block is broken."""
         guard, handle = self._guard, self._handle
         self._handle = None
         if guard is not None and not guard.transaction.blocks:
             self._guard = None
+        return guard, handle
+
+    def _discard(self) -> None:
+        """Close a connection that is not worth an error of its own."""
+        _, handle = self._take()
         if handle is not None:
             _close_quietly(handle)
 
@@ -234,6 +243,8 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             guard.run("ping", self._backend.ping, guard.connection)
         except guard.errors.caught:
             return False
+        except ConnectionClosedError:  # by another thread that shares it, just now
+            return False
         return True
 
     def close_if_unusable_or_obsolete(self) -> None:
@@ -241,29 +252,29 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
 
         Inside ``atomic()`` nothing is done. With health checks, the next use starts with a look.
         """
-        self._ownership.check("close_if_unusable_or_obsolete")
-        guard = self._guard
-        if guard is None or guard.transaction.blocks:
-            return
-        lifetime = guard.lifetime
-        if guard.transaction.autocommit != self.settings.autocommit:
-            self.close()
-        elif lifetime.expired or ((lifetime.failed or guard.lost) and not self.is_usable()):
-            self._discard()
-        else:
-            lifetime.failed = False
-            lifetime.use_ended()
-            guard.refresh()
+        with self._ownership.alone("close_if_unusable_or_obsolete"):
+            guard = self._guard
+            if guard is None or guard.transaction.blocks:
+                return
+            lifetime = guard.lifetime
+            if guard.transaction.autocommit != self.settings.autocommit:
+                self.close()
+            elif lifetime.expired or ((lifetime.failed or guard.lost) and not self.is_usable()):
+                self._discard()
+            else:
+                lifetime.failed = False
+                lifetime.use_ended()
+                guard.refresh()
 
     @contextmanager
     def temporary_connection(self) -> Iterator[CursorT]:
         """A cursor for the block; a connection that had to be opened for it is closed at its end."""
         was_open = self.is_open
-        cursor = self.cursor()
+        self.connect()
         try:
-            yield cursor
+            with cast("AbstractContextManager[CursorT]", self.cursor()) as cursor:
+                yield cursor
         finally:
-            cursor.close()
             if not was_open:
                 self.close()
 
@@ -289,7 +300,8 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             hooks = end_block(self._backend, guard, failed=failed)
         finally:
             if guard.lost or guard.connection is None:
-                self._discard()
+                with self._ownership.alone("atomic"):
+                    self._discard()
         run_hooks(hooks)
 
     def commit(self) -> None:
@@ -307,41 +319,46 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             guard.call("rollback", self._backend.rollback, guard.connection)
 
     def set_autocommit(self, autocommit: bool) -> None:
-        """Switch the session's autocommit; not inside ``atomic()``."""
-        guard = self._owned_session("set_autocommit")
-        guard.transaction.check_outside("set_autocommit")
+        """Switch the session's autocommit; not inside ``atomic()`` or another open transaction."""
+        guard = self._outside_transaction("set_autocommit")
         guard.call("set_autocommit", self._backend.set_autocommit, guard.connection, autocommit)
         guard.transaction.autocommit = autocommit
+        guard.refresh()
 
     def savepoint(self) -> str:
         """Set a savepoint in the present transaction and return its name."""
         guard = self._in_transaction("savepoint")
+        begin_if_idle(self._backend, guard)
         name = guard.transaction.new_savepoint_name()
         guard.call("savepoint", self._backend.savepoint, guard.connection, name)
+        guard.transaction.set_savepoint(name)
         return name
 
     def savepoint_commit(self, name: str) -> None:
         """Release the savepoint *name*, keeping what was done since."""
         guard = self._in_transaction("savepoint_commit")
         guard.call("savepoint_commit", self._backend.release_savepoint, guard.connection, name)
+        guard.transaction.forget_savepoint(name)
 
     def savepoint_rollback(self, name: str) -> None:
         """Undo what was done since the savepoint *name*."""
         guard = self._in_transaction("savepoint_rollback")
         guard.call("savepoint_rollback", self._backend.rollback_to_savepoint, guard.connection, name)
         guard.transaction.drop_hooks(name)
+        guard.transaction.forget_savepoint(name)
 
     def on_commit(self, function: Callable[[], object], *, robust: bool = False) -> None:
         """Call *function* once the outermost block has committed, or at once outside of any.
 
         A *robust* function's error is logged and the next ones still run.
         """
-        guard = self._owned_session("on_commit")
-        if guard.transaction.blocks:
+        self._ownership.check_owner("on_commit")
+        guard = self._guard
+        if guard is not None and guard.transaction.blocks:
             guard.transaction.check("on_commit")
             guard.transaction.add_hook(function, robust=robust)
-        elif guard.transaction.autocommit:
-            function()
+        elif self.autocommit:
+            run_hooks([CommitHook(frozenset(), function, robust)])
         else:
             raise TransactionManagementError("on_commit without autocommit needs an atomic() block around it")
 
@@ -357,6 +374,14 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             guard.transaction.check_outside(step)
         return guard if self.is_open else None
 
+    def _outside_transaction(self, step: str) -> Guard:
+        guard = self._owned_session(step)
+        guard.transaction.check_outside(step)
+        status = guard.call(step, self._backend.transaction_status, guard.connection)
+        if status in {TransactionStatus.IN_TRANSACTION, TransactionStatus.FAILED}:
+            raise TransactionManagementError(f"{step} refused: a transaction is open; commit or roll back first")
+        return guard
+
     def _in_transaction(self, step: str) -> Guard:
         guard = self._owned_session(step)
         guard.transaction.check(step)
@@ -369,14 +394,15 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
     # Sharing, hooks, copies, and what only some databases can
 
     def inc_thread_sharing(self) -> None:
-        """Let other threads use this wrapper too, until the matching `dec_thread_sharing`."""
-        self._ownership.check("inc_thread_sharing")
+        """Let other threads use this wrapper too, until the matching `dec_thread_sharing`. The owner's to give."""
         self._ownership.share()
         self._refresh()
 
     def dec_thread_sharing(self) -> None:
-        """Take one `inc_thread_sharing` back. Raises `ThreadSharingError` if there is none."""
-        self._ownership.check("dec_thread_sharing")
+        """Take one `inc_thread_sharing` back; waits for a call under way where the driver's calls take turns.
+
+        Raises `ThreadSharingError` if there is none.
+        """
         self._ownership.unshare()
         self._refresh()
 
@@ -397,7 +423,9 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
         try:
             yield
         finally:
-            self._set_hooks(tuple(other for other in self._hooks if other is not hook))
+            hooks = list(self._hooks)
+            hooks.remove(hook)
+            self._set_hooks(tuple(hooks))
 
     @contextmanager
     def query_log(self, limit: int = 1000) -> Iterator[QueryLog]:
@@ -418,8 +446,7 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
 
     def set_read_only(self, read_only: bool) -> None:
         """Make the session refuse writes, or take them again; not inside ``atomic()``."""
-        guard = self._owned_session("set_read_only")
-        guard.transaction.check_outside("set_read_only")
+        guard = self._outside_transaction("set_read_only")
         guard.call("set_read_only", self._backend.set_read_only, guard.connection, read_only)
 
     def cancel(self) -> None:
@@ -444,6 +471,14 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
             f"DatabaseWrapper {self.alias!r} cannot be pickled or copied: a connection belongs to its process and "
             "thread. Pass the alias, or use wrapper.copy()"
         )
+
+
+_NO_ERRORS = DriverErrors(None)
+
+
+def _placed(error: Error | Warning, step: str, alias: str) -> Error | Warning:
+    error.step, error.alias = step, alias
+    return error
 
 
 def _close_quietly(handle: Handle[Any]) -> None:

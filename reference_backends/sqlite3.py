@@ -7,7 +7,10 @@ the sqlite3 module's documentation, "Transaction control"; SQLite's "PRAGMA stat
 
 from __future__ import annotations
 
+import difflib
+import gc
 import importlib
+import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,7 +19,7 @@ from types import new_class
 from typing import Any, Literal, NamedTuple, Self, TypedDict, cast
 from urllib.parse import quote
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import TypeVar, override
 
 from backend_sdk import (
@@ -30,6 +33,7 @@ from backend_sdk import (
     SQLSavepoints,
     SupportsAutocommit,
     SupportsCancel,
+    SupportsClose,
     SupportsConfigure,
     SupportsDisconnect,
     SupportsDriverErrors,
@@ -47,11 +51,22 @@ from backend_sdk import (
 
 __all__ = ["SQLiteBackend", "SQLiteCursor", "SQLiteFunction", "SQLiteOptions", "SQLiteParams", "SQLiteSettings"]
 
-# What a user's session may have switched, with SQLite's own defaults, for `SQLiteBackend.reset`.
+# What a user's session may have switched, for `SQLiteBackend.reset`. Left out: what lasts in the file itself, what ends
+# with the transaction, and what holds for the whole process.
 _SESSION_PRAGMAS = (
-    "query_only=0", "recursive_triggers=0", "case_sensitive_like=0", "ignore_check_constraints=0",
-    "reverse_unordered_selects=0", "read_uncommitted=0", "writable_schema=0", "temp_store=0",
+    "query_only", "foreign_keys", "synchronous", "recursive_triggers", "ignore_check_constraints", "read_uncommitted",
+    "reverse_unordered_selects", "writable_schema", "trusted_schema", "legacy_alter_table", "automatic_index",
+    "cell_size_check", "secure_delete", "fullfsync", "checkpoint_fullfsync", "wal_autocheckpoint", "analysis_limit",
+    "journal_size_limit", "max_page_count", "cache_size", "threads", "count_changes", "empty_result_callbacks",
+    "full_column_names", "short_column_names",
 )  # fmt: skip
+# Those that do not tell their value in a form that sets it. Another temp_store drops all temporary objects at once:
+# tables, views, triggers, and what virtual tables keep, whichever of them refers to which.
+_SESSION_PRAGMAS_AS_SET = ("case_sensitive_like=0", "cache_spill=1", "mmap_size=-1", "temp_store=2", "temp_store=0")
+
+_PROBE = "backend_sdk_probe"
+
+_SWITCHES = 20  # each failure is another connection that came in between
 
 
 class SQLiteFunction(NamedTuple):
@@ -66,8 +81,8 @@ class SQLiteFunction(NamedTuple):
 class SQLiteOptions(Options, frozen=True):
     """``timeout`` in seconds; pragmas that are None are left as they are. ``pragmas`` takes any others."""
 
-    driver: str = "sqlite3"
-    timeout: float = Field(default=5.0, ge=0)
+    driver: str = Field(default="sqlite3", pattern=r"^\w+(\.\w+)*$")
+    timeout: float = Field(default=5.0, ge=0, le=2_147_483)  # SQLite counts milliseconds in a C int
     cached_statements: int = Field(default=128, ge=0)
     detect_types: int = 0
     transaction_mode: Literal["DEFERRED", "IMMEDIATE", "EXCLUSIVE"] = "DEFERRED"
@@ -95,16 +110,17 @@ class SQLiteOptions(Options, frozen=True):
                 raise ValueError(f"{name!r} is not a plain pragma; name and value are words or numbers")
         return value
 
-    @model_validator(mode="after")
-    def _ownership_is_ours(self) -> Self:
-        if self.check_same_thread is not None:
+    @field_validator("check_same_thread")
+    @classmethod
+    def _ownership_is_ours(cls, value: bool | None) -> bool | None:
+        if value is not None:
             warnings.warn(
                 "OPTIONS check_same_thread has no effect: the driver's check is always off, since the wrapper checks "
                 "its owner itself; share on purpose with `with wrapper.shared():`",
                 UserWarning,
                 stacklevel=2,
             )
-        return self
+        return value
 
 
 class SQLiteSettings(ConnectionSettings, frozen=True):
@@ -122,7 +138,7 @@ class SQLiteSettings(ConnectionSettings, frozen=True):
                 raise ValueError(
                     f"{name.upper()} means nothing to SQLite; leave it out (as a URL: sqlite:///relative.db)"
                 )
-        if self.reveal_password():
+        if self.password != SecretStr(""):
             raise ValueError("PASSWORD means nothing to SQLite; leave it out")
         if self.options.memory_name and self.name != ":memory:":
             raise ValueError("OPTIONS memory_name goes with NAME ':memory:'")
@@ -131,7 +147,7 @@ class SQLiteSettings(ConnectionSettings, frozen=True):
     @property
     @override
     def is_private(self) -> bool:
-        return self.name == ":memory:" and self.options.memory_name is None
+        return _in_memory(self.name) and self.options.memory_name is None and "cache=shared" not in self.name
 
 
 class SQLiteParams(TypedDict):
@@ -171,6 +187,7 @@ SettingsT = TypeVar("SettingsT", bound=SQLiteSettings, default=SQLiteSettings)
 
 class SQLiteBackend(
     SupportsConfigure[sqlite3.Connection],
+    SupportsClose[sqlite3.Connection],
     SupportsPing[sqlite3.Connection],
     SupportsIsBroken[sqlite3.Connection],
     SupportsTransactionStatus[sqlite3.Connection],
@@ -188,12 +205,16 @@ class SQLiteBackend(
     BaseBackend[SettingsT, SQLiteParams, sqlite3.Connection, SQLiteCursor],
     vendor="sqlite",
 ):
-    """SQLite. Subclass it to add what a connection needs for life (`configure_connection`) or at its start."""
+    """SQLite. Subclass it to add what a connection needs for life (`configure_connection`) or at its start.
+
+    Without autocommit the driver begins a transaction before INSERT, UPDATE, DELETE and REPLACE, and before nothing
+    else: put DDL, or queries that must see the same data, into ``atomic()``.
+    """
 
     test_support = "conformance.supports.sqlite:SQLiteSupport"
 
-    def __init_subclass__(cls, *, vendor: str = "sqlite", **options: Any) -> None:
-        super().__init_subclass__(vendor=vendor, **options)
+    def __init_subclass__(cls, *, vendor: str = "", **options: Any) -> None:
+        super().__init_subclass__(vendor=vendor or cls.vendor, **options)
 
     def __init__(self, settings: SettingsT) -> None:
         super().__init__(settings)
@@ -201,7 +222,10 @@ class SQLiteBackend(
         self._driver = _load_driver(options.driver)
         self._cursor_class = _cursor_class(self._driver)
         self._params = _connection_params(self.settings)
-        self._pragmas = tuple(f"PRAGMA {pragma}" for pragma in _pragmas(options))
+        _refuse_unknown_pragmas(self._driver, options)
+        pragmas = _pragmas(options)
+        self._pragmas = tuple(f"PRAGMA {name}={value}" for name, value in pragmas.items())
+        self._set_anew = frozenset(pragmas)  # by init_connection_state, so reset leaves them to it
         self._begin = f"BEGIN {options.transaction_mode}"
 
     @override
@@ -217,23 +241,62 @@ class SQLiteBackend(
         options = self.settings.options
         if options.row_factory is not None:
             connection.row_factory = options.row_factory
-        for name, arguments, function, deterministic in options.functions:
+        self._register(connection)
+
+    def _register(self, connection: sqlite3.Connection) -> None:
+        for name, arguments, function, deterministic in self.settings.options.functions:
             connection.create_function(name, arguments, function, deterministic=deterministic)
-        for name, collation in options.collations.items():
+        for name, collation in self.settings.options.collations.items():
             connection.create_collation(name, collation)
+
+    @override
+    def close_connection(self, connection: sqlite3.Connection, /) -> None:
+        try:
+            self._end_statements(connection)
+        finally:
+            connection.close()
+
+    def _end_statements(self, connection: sqlite3.Connection) -> None:
+        """Close the cursors that are in the middle of their rows: each keeps its lock and snapshot, past a close too.
+
+        SQLite tells whether there are any, by what it refuses then; the driver does not tell which.
+        """
+        try:
+            connection.create_function(_PROBE, 0, _nothing)
+            connection.create_function(_PROBE, 0, None)
+        except self._driver.OperationalError:
+            for cursor in gc.get_referrers(connection):
+                if isinstance(cursor, self._driver.Cursor):
+                    self._driver.Cursor.close(cursor)
+            connection.create_function(_PROBE, 0, None)
+        except self._driver.ProgrammingError:  # closed
+            return
 
     @override
     def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
         for pragma in self._pragmas:
-            connection.execute(pragma).close()
+            if pragma.startswith("PRAGMA journal_mode"):
+                self._switch_journal(connection, pragma)
+            else:
+                connection.execute(pragma).close()
+
+    def _switch_journal(self, connection: sqlite3.Connection, pragma: str) -> None:
+        """A switch to WAL gives up at once while another connection writes, whatever the timeout; BEGIN waits."""
+        for _ in range(_SWITCHES):
+            try:
+                return connection.execute(pragma).close()
+            except self._driver.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+            connection.execute("BEGIN IMMEDIATE").close()
+            connection.rollback()
+        return connection.execute(pragma).close()
 
     @override
     def _cursor(self, connection: sqlite3.Connection, /) -> SQLiteCursor:
-        cursor = self._cursor_class(connection)  # faster than connection.cursor(factory), which honours row_factory
-        factory = connection.row_factory
-        if factory is not None:
-            cursor.row_factory = factory
-        return cursor
+        # Not self._cursor_class(connection): the driver keeps a weak reference to each cursor made that way, which
+        # only connection.cursor() ever prunes (88 bytes a cursor, for the life of the connection).
+        return connection.cursor(self._cursor_class)
 
     @override
     def ping(self, connection: sqlite3.Connection, /) -> None:
@@ -252,20 +315,35 @@ class SQLiteBackend(
 
     @override
     def reset(self, connection: sqlite3.Connection, /) -> None:
-        connection.rollback()
-        connection.set_authorizer(None)
-        connection.set_trace_callback(None)
+        connection.set_authorizer(None)  # first: these may forbid or interrupt what follows
         connection.set_progress_handler(None, 0)
-        connection.row_factory = self.settings.options.row_factory
+        connection.set_trace_callback(None)
+        legacy = getattr(self._driver, "LEGACY_TRANSACTION_CONTROL", None)
+        if legacy is not None:  # since 3.12; in its other modes rollback() does nothing, or begins anew
+            cast("Any", connection).autocommit = legacy
+        connection.rollback()
+        self.set_autocommit(connection, self.settings.autocommit)
+        self._end_statements(connection)
+        connection.row_factory = None
         connection.text_factory = str
         for _, name, _file in connection.execute("PRAGMA database_list").fetchall():
             if name not in {"main", "temp"}:
                 connection.execute(f"DETACH {_quoted(name)}")
-        query = "SELECT type, name FROM sqlite_temp_master WHERE name NOT LIKE 'sqlite_%' AND type IN ('table', 'view')"
-        for kind, name in connection.execute(query).fetchall():
-            connection.execute(f"DROP {kind} temp.{_quoted(name)}")
-        for pragma in _SESSION_PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}").close()
+        self._reset_pragmas(connection)
+        self._register(connection)  # case_sensitive_like has put SQLite's own LIKE back
+        connection.row_factory = self.settings.options.row_factory
+
+    def _reset_pragmas(self, connection: sqlite3.Connection) -> None:
+        if "locking_mode" not in self._set_anew and not _in_memory(self.settings.name):
+            (mode,) = connection.execute("PRAGMA locking_mode=NORMAL").fetchone()
+            if mode != "normal":
+                raise self._driver.OperationalError("locking_mode EXCLUSIVE cannot be left in WAL mode")
+        if "journal_mode" not in self._set_anew:
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            default = "memory" if _in_memory(self.settings.name) else "delete"
+            if mode not in {default, "wal"}:  # WAL lasts in the file
+                connection.execute(f"PRAGMA journal_mode={default}").close()
+        connection.executescript(_reset_script(self._driver, self._set_anew))
         connection.execute(f"PRAGMA busy_timeout={int(self.settings.options.timeout * 1000)}").close()
 
     @override
@@ -293,7 +371,7 @@ class SQLiteBackend(
 
     @override
     def set_read_only(self, connection: sqlite3.Connection, read_only: bool, /) -> None:
-        connection.execute(f"PRAGMA query_only={int(read_only)}").close()
+        connection.execute(f"PRAGMA query_only={int(read_only or self.settings.options.read_only)}").close()
 
     @override
     def cancel(self, connection: sqlite3.Connection, /) -> None:
@@ -321,11 +399,20 @@ class SQLiteBackend(
 def _load_driver(name: str) -> Any:
     try:
         module = importlib.import_module(name)
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # something that the driver imports
         raise ImproperlyConfigured(
             f"OPTIONS driver: there is no module {name!r}; install it (pip install {name}) or leave the option out"
         ) from None
-    return getattr(module, "dbapi2", module)  # both sqlite3 and pysqlite3 keep theirs there
+    driver = getattr(module, "dbapi2", module)  # both sqlite3 and pysqlite3 keep theirs there
+    missing = [needed for needed in ("connect", "Connection", "Cursor", "Error") if not hasattr(driver, needed)]
+    if missing:
+        raise ImproperlyConfigured(
+            f"OPTIONS driver: module {name!r} is no SQLite driver, it lacks {', '.join(missing)}; "
+            "give sqlite3, pysqlite3 or another of their shape"
+        )
+    return driver
 
 
 def _connection_params(settings: SQLiteSettings) -> SQLiteParams:
@@ -347,25 +434,70 @@ def _database(settings: SQLiteSettings) -> tuple[str, bool]:
     name, options = settings.name, settings.options
     if options.memory_name is not None:
         # The memdb VFS locks as a file does and waits for the timeout; a shared cache would fail at once.
-        return f"file:/{options.memory_name}?vfs=memdb", True
-    if name.startswith("file:"):
-        mode = ("&" if "?" in name else "?") + "mode=ro" if options.read_only else ""
-        return name + mode, True
-    if options.read_only and name != ":memory:":
-        return f"file:{quote(name)}?mode=ro", True
-    return name, False
+        name = f"file:/{options.memory_name}?vfs=memdb"
+    elif options.read_only and not name.startswith("file:") and not _in_memory(name):
+        name = ("file://" if name.startswith("/") else "file:") + quote(os.fsencode(name))
+    if options.read_only and name.startswith("file:") and not _in_memory(name):
+        path, _, _ignored = name.partition("#")
+        name = path + ("&" if "?" in path else "?") + "mode=ro"
+    return name, name.startswith("file:")
 
 
-def _pragmas(options: SQLiteOptions) -> list[str]:
+def _in_memory(name: str) -> bool:
+    return (
+        name == ":memory:" or name.startswith("file::memory:") or (name.startswith("file:") and "mode=memory" in name)
+    )
+
+
+def _pragmas(options: SQLiteOptions) -> dict[str, str | int]:
+    """What `SQLiteBackend.init_connection_state` sets, by its name in lower case."""
     named = {
-        "foreign_keys": options.foreign_keys,
+        "foreign_keys": None if options.foreign_keys is None else int(options.foreign_keys),
         "journal_mode": options.journal_mode,
         "synchronous": options.synchronous,
+        **{name.lower(): value for name, value in options.pragmas.items()},
+        "query_only": 1 if options.read_only else options.pragmas.get("query_only"),
     }
-    settings = {name: value for name, value in named.items() if value is not None} | dict(options.pragmas)
-    if options.read_only:
-        settings["query_only"] = True
-    return [f"{name}={int(value) if isinstance(value, bool) else value}" for name, value in settings.items()]
+    return {name: value for name, value in named.items() if value is not None}
+
+
+@lru_cache(maxsize=8)
+def _known_pragmas(driver: Any) -> frozenset[str]:
+    connection = driver.connect(":memory:")
+    try:
+        return frozenset(name for (name,) in connection.execute("PRAGMA pragma_list"))
+    finally:
+        connection.close()
+
+
+def _refuse_unknown_pragmas(driver: Any, options: SQLiteOptions) -> None:
+    """SQLite ignores what it does not know. Other builds, that encrypt, know more than they list."""
+    if not options.pragmas or options.driver not in {"sqlite3", "pysqlite3"}:
+        return
+    known = _known_pragmas(driver)
+    for name in options.pragmas:
+        if name.lower() not in known:
+            near = difflib.get_close_matches(name.lower(), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "PRAGMA pragma_list tells which there are"
+            raise ImproperlyConfigured(
+                f"OPTIONS pragmas: SQLite {driver.sqlite_version} has no pragma {name!r}; {hint}"
+            )
+
+
+@lru_cache(maxsize=64)
+def _reset_script(driver: Any, set_anew: frozenset[str]) -> str:
+    """Sets the session's pragmas to what a new connection has, which depends on how SQLite was built."""
+    connection = driver.connect(":memory:")
+    try:
+        defaults = {name: connection.execute(f"PRAGMA {name}").fetchone() for name in _SESSION_PRAGMAS}
+    finally:
+        connection.close()
+    as_read = (f"{name}={row[0]}" for name, row in defaults.items() if row is not None and name not in set_anew)
+    return ";".join(f"PRAGMA {pragma}" for pragma in (*as_read, *_SESSION_PRAGMAS_AS_SET))
+
+
+def _nothing() -> None:
+    return None
 
 
 def _quoted(name: str) -> str:

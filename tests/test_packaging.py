@@ -52,7 +52,7 @@ def test_an_empty_environment_judges_sqlite_and_a_third_partys_engine(built: Pat
     (wheel,) = built.glob("*.whl")
     run(sys.executable, "-m", "venv", "env", cwd=tmp_path)
     python = tmp_path / "env" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
     run(*pip, wheel, cwd=tmp_path)
     refused = run(python, "-m", "conformance", "sqlite3", cwd=tmp_path, expect=2)
     assert refused.strip().splitlines() == [
