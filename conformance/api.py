@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checks import load_register
+from .kinds import ADVISORY, default_profile
 from .runner import Refused, RunnerError, Selection, Unreachable, run_checks, select_ids
 from .summary import ExitCode, Report
 from .waivers import apply_waivers, read_waivers
@@ -25,19 +26,21 @@ def check(
     *,
     level: int = 3,
     select: Iterable[str] = (),
-    profile: str = "sdk",
+    profile: str | None = None,
     waivers: str | Path | None = None,
     jobs: int | None = None,
     timeout: float = 20.0,
     report: Callable[[Result], None] = lambda _result: None,
     started: Callable[[int], None] = lambda _count: None,
 ) -> Report:
-    """Judge *target* (engine name, module, ``module:Class`` or file path).
+    """Judge *target* (engine name, module, ``module:Class``, file path, ``django:engine`` or ``dbapi:module``).
 
-    *settings* is one alias mapping in Django's form. *report* hears each result as it comes, *started* how many
+    *settings* is one alias mapping in Django's form, or for a Django engine all settings. *profile* is that of the
+    target's kind, if not given. *report* hears each result as it comes, *started* how many
     there will be. A target that cannot be judged is a report with a ``problem``. Raises `ImproperlyConfigured`
     for a waivers file that is wrong. Each check runs in a process of its own; *timeout* is seconds per check.
     """
+    profile = profile or default_profile(target)
     register = load_register()
     accepted = read_waivers(Path(waivers), register) if waivers else {}
     patterns = [pattern for pattern in select if pattern.strip()]
@@ -46,7 +49,13 @@ def check(
     if not testable:
         return Report(target, level, [], register)
     started(len(testable))
-    selection = Selection(ids, timeout=timeout, jobs=jobs or os.cpu_count() or 1, base=dict(settings or {}))
+    selection = Selection(
+        ids,
+        timeout=timeout,
+        jobs=jobs or os.cpu_count() or 1,
+        base=dict(settings or {}),
+        advisory=ADVISORY.get(profile, frozenset()),
+    )
     try:
         results = run_checks(target, register, selection, report)
     except Refused as error:

@@ -14,9 +14,9 @@ import backend_sdk
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .subject import Subject
+    from .judged import Judged
 
-__all__ = ["author_frames", "inherited_from", "is_author_file", "place_in"]
+__all__ = ["author_frames", "files_of", "inherited_from", "is_author_file", "place_in"]
 
 _KIT = Path(__file__).parent
 _OURS = (str(_KIT), str(Path(backend_sdk.__file__).parent))
@@ -38,10 +38,15 @@ def is_author_file(file: str) -> bool:
     return not (file.startswith("<") or in_standard or any(file.startswith(folder + os.sep) for folder in _OURS))
 
 
-def place_in(subject: Subject, error: BaseException) -> str:
+def files_of(cls: type) -> set[str]:
+    """The files of *cls* and its bases that are the author's, or his base's."""
+    defined_in = (getattr(sys.modules.get(base.__module__), "__file__", None) for base in cls.__mro__)
+    return {file for file in defined_in if file is not None and is_author_file(file)}
+
+
+def place_in(subject: Judged, error: BaseException) -> str:
     """``file:line`` of the innermost frame of the author's (or his base's) code that *error* passed, if any."""
-    defined_in = (getattr(sys.modules.get(cls.__module__), "__file__", None) for cls in subject.cls.__mro__)
-    files = {file for file in defined_in if file is not None and is_author_file(file)}
+    files = subject.author_files()
     current: BaseException | None = error
     seen: set[int] = set()
     while current is not None and id(current) not in seen:
@@ -53,10 +58,10 @@ def place_in(subject: Subject, error: BaseException) -> str:
     return ""
 
 
-def inherited_from(subject: Subject, method: str) -> str:
+def inherited_from(author: type, method: str) -> str:
     """The base class that defines *method*, where that is not the author's own code; else empty."""
-    for cls in subject.cls.__mro__:
+    for cls in author.__mro__:
         if method in vars(cls):
-            own = cls.__module__ == subject.cls.__module__
+            own = cls.__module__ == author.__module__
             return "" if own else f"{cls.__module__}.{cls.__qualname__}"
     return ""

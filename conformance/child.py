@@ -8,24 +8,23 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from backend_sdk import Error, OperationalError
+from backend_sdk import Error
 
-from .blame import author_frames, inherited_from, place_in
-from .subject import Subject
+from .blame import author_frames, place_in
 from .verdict import CouldNotRun, NotApplicable, Result, Verdict, Violation
 
 if TYPE_CHECKING:
+    from .judged import Judged, JudgedTarget
     from .register import Requirement
-    from .subject import Target
 
 __all__ = ["run_check"]
 
 
-def run_check(target: Target, entry: Requirement, folder: Path) -> Result:
+def run_check(target: JudgedTarget, entry: Requirement, folder: Path) -> Result:
     """The result of *entry*'s check on *target*, with a fresh database in a new folder under *folder*."""
     assert entry.check is not None
     started = time.perf_counter()
-    subject = Subject(target, Path(mkdtemp(prefix=f"{entry.id}-", dir=folder)))
+    subject = target.subject(Path(mkdtemp(prefix=f"{entry.id}-", dir=folder)))
     try:
         with subject:
             entry.check(subject)
@@ -35,6 +34,8 @@ def run_check(target: Target, entry: Requirement, folder: Path) -> Result:
         verdict, observed, where, inherited, advice, details = Verdict.PASS, "", "", "", "", ""
     if verdict is Verdict.FAIL and entry.keyword != "MUST":
         verdict = Verdict.WARNING
+    if verdict in {Verdict.FAIL, Verdict.WARNING} and subject.excuses(inherited):
+        verdict = Verdict.INHERITED
     return Result(
         id=entry.id,
         verdict=verdict,
@@ -51,7 +52,7 @@ def run_check(target: Target, entry: Requirement, folder: Path) -> Result:
     )
 
 
-def _judge(subject: Subject, entry: Requirement, error: BaseException) -> tuple[Verdict, str, str, str, str, str]:
+def _judge(subject: Judged, entry: Requirement, error: BaseException) -> tuple[Verdict, str, str, str, str, str]:
     """Verdict, observed, where, inherited, advice, details."""
     if isinstance(error, NotApplicable):
         return Verdict.NOT_APPLICABLE, str(error), "", "", "", ""
@@ -63,18 +64,20 @@ def _judge(subject: Subject, entry: Requirement, error: BaseException) -> tuple[
     if isinstance(error, SystemExit | KeyboardInterrupt | GeneratorExit):
         observed = f"{type(error).__name__} was raised ({error})"
         return Verdict.CRASH, observed, place_in(subject, error), "", "let errors be exceptions; never exit", ""
-    if _unreachable(subject, error):
-        return Verdict.COULD_NOT_RUN, f"cannot connect to {_address(subject)}: {_one_line(error)}", "", "", "", ""
+    address = subject.unreachable(error)
+    if address:
+        return Verdict.COULD_NOT_RUN, f"cannot connect to {address}: {_one_line(error)}", "", "", "", ""
     return _judge_exception(subject, entry, error)
 
 
 def _judge_exception(
-    subject: Subject, entry: Requirement, error: BaseException
+    subject: Judged, entry: Requirement, error: BaseException
 ) -> tuple[Verdict, str, str, str, str, str]:
     observed = f"raised {type(error).__name__}: {_one_line(error)}"
     where = place_in(subject, error)
     details = "".join(traceback.format_exception(error))
-    if where or author_frames(error.__traceback__) or isinstance(error, Error | AttributeError | TypeError):
+    known = isinstance(error, Error | AttributeError | TypeError) or subject.is_targets_error(error)
+    if where or known or author_frames(error.__traceback__):
         blamed, inherited = _blamed(subject, entry, "")
         return Verdict.FAIL, observed, where or blamed, inherited, "", details
     return (
@@ -87,35 +90,18 @@ def _judge_exception(
     )
 
 
-def _blamed(subject: Subject, entry: Requirement, method: str) -> tuple[str, str]:
+def _blamed(subject: Judged, entry: Requirement, method: str) -> tuple[str, str]:
     """Where the method that has to meet the requirement is, and the foreign base it is inherited from, if so."""
-    for name in (method, *entry.blame):
-        if not name:
-            continue
-        where, _ = subject.place_of(name)
-        if where:
-            return where, inherited_from(subject, name)
-    return "", ""
-
-
-def _unreachable(subject: Subject, error: BaseException) -> bool:
-    """A server that cannot be reached says nothing about the backend."""
-    at_connect = isinstance(error, OperationalError) and error.step == "connect"
-    return bool(subject.mapping.get("HOST")) and at_connect
-
-
-def _address(subject: Subject) -> str:
-    port = subject.mapping.get("PORT")
-    return f"{subject.mapping['HOST']}{f':{port}' if port else ''}"
+    return subject.blamed(name for name in (method, *entry.blame) if name)
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _without_secrets(subject: Subject, text: str) -> str:
+def _without_secrets(subject: Judged, text: str) -> str:
     try:
-        secrets = subject.settings().secret_texts()
+        secrets = subject.secret_texts()
     except Exception:  # settings that do not validate hold no secret that got anywhere
         return text
     for secret in secrets:

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from typing_extensions import override
 
 from backend_sdk import ImproperlyConfigured
 
-from .options import alias_mapping
+from .kinds import PROFILES, kind_of
+from .options import alias_mapping, django_mapping
 from .register import GROUPS, LEVELS
 from .summary import ExitCode, Report
 
@@ -67,13 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 conformant, 1 violations, 2 usage or settings, 3 something could not run, "
         "4 the kit's own fault, 5 nothing selected, 130 interrupted.",
     )
-    parser.add_argument("target", nargs="+", help="engine name, module, module:Class or file.py")
+    parser.add_argument("target", nargs="+", help="engine name, module, module:Class, file.py, django:engine or dbapi:module")
     parser.add_argument("--settings", metavar="FILE", help="TOML or JSON with DATABASES in Django's form")
     parser.add_argument("--url", help="the database, as scheme://user:password@host:port/name?option=value")
     parser.add_argument(
         "-o", dest="single", action="append", default=[], metavar="KEY=VALUE", help="one setting or option"
     )
-    parser.add_argument("--profile", default="sdk", choices=["sdk"], help="which contract to judge by")
+    parser.add_argument("--profile", choices=sorted(PROFILES), help="which contract to judge by; default: the target's")
     parser.add_argument("--level", type=int, default=3, choices=sorted(LEVELS), help="the highest level to try")
     parser.add_argument("--select", action="append", default=[], metavar="GROUP,ID", help="only these")
     parser.add_argument("--waivers", metavar="FILE", help="TOML of accepted deviations")
@@ -103,7 +104,7 @@ def _seconds(text: str) -> float:
 def _judge(given: list[str]) -> int:
     options = _parser().parse_args(given)
     files = [_report_file(text) for text in options.report]
-    mapping = alias_mapping(options.settings, options.url, options.single)
+    mappings = {target: _mapping(target, options) for target in options.target}
     patterns = [part for text in options.select for part in text.split(",")]
 
     from .api import check
@@ -118,7 +119,7 @@ def _judge(given: list[str]) -> int:
 
         report = check(
             target,
-            mapping,
+            mappings[target],
             level=options.level,
             select=patterns,
             profile=options.profile,
@@ -132,6 +133,11 @@ def _judge(given: list[str]) -> int:
         reports.append(report)
     _write(files, reports)
     return _worst(reports)
+
+
+def _mapping(target: str, options: argparse.Namespace) -> dict[str, Any]:
+    read = django_mapping if kind_of(target) == "django" else alias_mapping
+    return read(options.settings, options.url, options.single)
 
 
 def _worst(reports: list[Report]) -> int:
@@ -205,6 +211,7 @@ def _explanation(entry: Requirement) -> str:
 
 def _selftest(given: list[str]) -> int:
     parser = _Parser(prog="python -m conformance selftest", description="Judge the kit by its wrong backends.")
+    parser.add_argument("--profile", default="sdk", choices=["sdk", "dbapi", "django"], help="which catalogue")
     parser.add_argument("--full", action="store_true", help="each against every requirement, not its group alone")
     parser.add_argument("--select", action="append", default=[], metavar="ID", help="only what must catch these")
     parser.add_argument("-j", dest="jobs", type=_positive, default=2, metavar="N", help="backends at once")
@@ -214,7 +221,7 @@ def _selftest(given: list[str]) -> int:
 
     register = load_register()
     only = [part for text in options.select for part in text.split(",")]
-    outcomes = run_catalogue(register, full=options.full, only=only, jobs=options.jobs)
+    outcomes = run_catalogue(register, kind=options.profile, full=options.full, only=only, jobs=options.jobs)
     escaped = [outcome for outcome in outcomes if not outcome.killed]
     for outcome in escaped:
         print(f"✗ escaped  {outcome.mutant.target}: {outcome.mutant.defect}\n    {outcome.why_not}")

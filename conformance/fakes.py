@@ -79,6 +79,9 @@ class FakeDriver:
     class NotSupportedError(DatabaseError): ...
 
 
+DRIVER = FakeDriver()
+
+
 class _Lost(FakeDriver.OperationalError):
     """What a terminated session answers."""
 
@@ -317,7 +320,7 @@ class FakeBackend(
     @property
     @override
     def driver_errors(self) -> ErrorClasses:
-        return FakeDriver
+        return DRIVER
 
     @property
     @override

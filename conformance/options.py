@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from backend_sdk import ImproperlyConfigured, parse_url
 
-__all__ = ["alias_mapping"]
+__all__ = ["alias_mapping", "django_mapping"]
 
 
 def alias_mapping(file: str | None, url: str | None, single: Iterable[str]) -> dict[str, Any]:
@@ -24,7 +24,25 @@ def alias_mapping(file: str | None, url: str | None, single: Iterable[str]) -> d
     return mapping
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def django_mapping(file: str | None, url: str | None, single: Iterable[str]) -> dict[str, Any]:
+    """All settings of a Django project with the kit's own table CONFORMANCE; URL and single keys are for ``default``."""
+    content = dict(_content(Path(file))) if file else {}
+    if content and "DATABASES" not in content and not any(isinstance(content.get(key), Mapping) for key in ("default", "CONFORMANCE")):
+        content = {"DATABASES": {"default": content}}  # one alias alone, as for backends of this SDK
+    databases = content.get("DATABASES", {})
+    if not isinstance(databases, Mapping) or not all(isinstance(alias, Mapping) for alias in databases.values()):
+        raise ImproperlyConfigured(f"settings file {file}: DATABASES must be a table of aliases")
+    tables = {alias: dict(table) for alias, table in cast("Mapping[str, Mapping[str, Any]]", databases).items()}
+    default = tables.setdefault("default", {})
+    if url:
+        default.update(parse_url(url))
+    for assignment in single:
+        _assign(default, assignment)
+    default.pop("ENGINE", None)  # the target is the engine
+    return {**content, "DATABASES": tables}
+
+
+def _content(file: Path) -> Mapping[str, Any]:
     try:
         text = file.read_text()
     except OSError as error:
@@ -35,7 +53,14 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"settings file {file}: not {'JSON' if file.suffix == '.json' else 'TOML'}: {error}"
         ) from None
-    databases = content.get("DATABASES", content) if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping):
+        raise ImproperlyConfigured(f"settings file {file}: it has no table DATABASES; see the README, 'Settings'")
+    return cast("Mapping[str, Any]", content)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    content = _content(file)
+    databases = content.get("DATABASES", content)
     if not isinstance(databases, Mapping):
         raise ImproperlyConfigured(f"settings file {file}: it has no table DATABASES; see the README, 'Settings'")
     tables = cast("Mapping[str, Any]", databases)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
-from backend_sdk import DelegatingBackend
+from backend_sdk import DelegatingBackend, ThreadSharingError
 
 if TYPE_CHECKING:
     from backend_sdk import Backend
 
     from .subject import AnyBackend
 
-__all__ = ["CountingBackend", "RecordingBackend", "at_once", "in_thread", "open_raw", "opened", "settles"]
+__all__ = [
+    "CountingBackend",
+    "RecordingBackend",
+    "allowed_here",
+    "at_once",
+    "in_thread",
+    "open_raw",
+    "opened",
+    "settles",
+]
 
 R = TypeVar("R")
 
@@ -188,3 +197,17 @@ def settles(condition: Callable[[], bool], seconds: float = 2.0) -> bool:
             return False
         pause.wait(0.01)
     return True
+
+
+def allowed_here(calls: Mapping[str, Callable[[], object]]) -> list[str]:
+    """Which of *calls* the calling thread or task may make: those that are not refused for who it is."""
+    allowed: list[str] = []
+    for name, call in calls.items():
+        try:
+            call()
+        except (ThreadSharingError, AttributeError, NotImplementedError):  # or the driver has no such method
+            continue
+        except Exception:  # it got as far as the driver, or further
+            pass
+        allowed.append(name)
+    return allowed

@@ -6,10 +6,11 @@ import inspect
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backend_sdk import DatabaseWrapper, ImproperlyConfigured
+from backend_sdk import ImproperlyConfigured
 
 from .verdict import CouldNotRun
 
@@ -20,17 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RefusedOpen", "accepted", "break_connection", "caught", "descriptors", "is_driver_error", "methods_called",
-    "refused_open", "remaining_opens", "system_calls",
+    "refused_open", "unreachable", "system_calls",
 ]  # fmt: skip
 
 
 def caught(call: Callable[[], object]) -> BaseException | None:
-    """What *call* raises, if anything."""
+    """What *call* raises, if anything, without its traceback.
+
+    The traceback leads to the frames of the callers, this check's own among them: the check's error would hold
+    its cursors, and a cursor its statement and lock.
+    """
     try:
         call()
     except Exception as error:
-        return error
+        return _without_traceback(error)
     return None
+
+
+def _without_traceback(error: Exception) -> Exception:
+    current: BaseException | None = error
+    while current is not None:
+        current.__traceback__ = None
+        current = current.__cause__ or current.__context__
+    return error
 
 
 def is_driver_error(error: BaseException | None) -> bool:
@@ -55,14 +68,15 @@ def accepted(subject: Subject, **changes: Any) -> ConnectionSettings | None:
 
 
 class RefusedOpen(NamedTuple):
-    """A wrapper whose connection cannot be opened, and what its first attempt raised."""
+    """A wrapper whose connection cannot be opened, and what its first attempt raised; ``text`` has the traceback."""
 
     wrapper: AnyWrapper
     error: BaseException
+    text: str
 
 
-def remaining_opens(subject: Subject, **changes: Any) -> Iterator[Mapping[str, Any]]:
-    """Changes of the settings with which an open is likely to fail at once: a closed port, a folder that is not there."""
+def unreachable(subject: Subject, **changes: Any) -> Iterator[Mapping[str, Any]]:
+    """Changes of the settings with which an open is likely to fail at once: a closed port, a missing folder."""
     closed = {"HOST": "127.0.0.1", "PORT": _closed_port()}
     missing = {"NAME": str(subject.workdir / "no such folder" / "database")}
     for candidate in (closed, missing) if subject.mapping.get("HOST") else (missing, closed):
@@ -72,11 +86,13 @@ def remaining_opens(subject: Subject, **changes: Any) -> Iterator[Mapping[str, A
 
 def refused_open(subject: Subject, alias: str = "refused", **changes: Any) -> RefusedOpen:
     """An open that fails; raises `CouldNotRun` where the kit finds no settings for one."""
-    for candidate in remaining_opens(subject, **changes):
+    for candidate in unreachable(subject, **changes):
         wrapper = subject.wrapper(alias, **candidate)
-        error = caught(wrapper.connect)
-        if error is not None:
-            return RefusedOpen(wrapper, error)
+        try:
+            wrapper.connect()
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            return RefusedOpen(wrapper, _without_traceback(error), text)
         wrapper.close()
     raise CouldNotRun("the kit found no settings with which this backend cannot open a connection")
 
@@ -108,11 +124,12 @@ def descriptors() -> int:
 
 
 def methods_called(subject: Subject, names: Iterable[str], call: Callable[[], object]) -> list[str]:
-    """Which of the class's own methods *names* run during *call*, in order; those of its bases are not counted twice."""
+    """Which of the class's own methods *names* run during *call*, in order; those of its bases do not count."""
     codes = {}
     for name in names:
-        code = getattr(inspect.unwrap(getattr(subject.cls, name, None)), "__code__", None)  # type: ignore[arg-type]  # None has no code
-        if code is not None and not code.co_filename.endswith("backend_sdk/backend.py"):
+        function: Any = getattr(subject.cls, name, None)
+        code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+        if code is not None and not function.__module__.startswith("backend_sdk"):  # the SDK's defaults do nothing
             codes[code] = name
     seen: list[str] = []
 
@@ -143,7 +160,8 @@ def system_calls(call: Callable[[], object]) -> list[str]:
     if not _hooked:
         _hooked = True
         sys.addaudithook(_audit)
-    _watched = found = []
+    found: list[str] = []
+    _watched = found
     try:
         call()
     finally:

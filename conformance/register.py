@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from .subject import Subject
-
-    Check = Callable[["Subject"], None]
+    Check = Callable[[Any], None]
+    """Of the view that its kind of target makes: `Subject`, `DjangoSubject` or `ModuleSubject`."""
 
 __all__ = ["GROUPS", "Keyword", "Requirement", "registered", "requirement", "untested"]
 
@@ -36,6 +35,16 @@ GROUPS = {
     "POOL": "pool",
     "SCOPE": "scope",
     "ASYNC": "async and contexts",
+    "API": "PEP 249",
+    "DJSIG": "Django: signatures",
+    "DJLIFE": "Django: a connection's life",
+    "DJTX": "Django: transactions",
+    "DJOPT": "Django: options",
+    "DJERR": "Django: errors",
+    "DJDEAD": "Django: dead connections",
+    "DJTHR": "Django: threads",
+    "DJGC": "Django: garbage collection",
+    "DJPOOL": "Django: pools",
 }
 """ID prefix to group, in the order in which reports show them."""
 
@@ -99,10 +108,10 @@ def requirement(
 
 
 def untested(
-    id: str, sentence: str, *, reason: str, source: str, why: str, level: int = 1, keyword: Keyword = "MUST"
+    id: str, sentence: str, *, reason: str, source: str, why: str, level: int = 1, keyword: Keyword = "MUST", profile: str = "sdk"
 ) -> None:
     """Register a requirement that no check can decide; *why* says what stands in the way."""
-    _add(Requirement(id, keyword, sentence, reason, source, level, untested=why))
+    _add(Requirement(id, keyword, sentence, reason, source, level, profile=profile, untested=why))
 
 
 def _add(entry: Requirement) -> None:

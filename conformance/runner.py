@@ -13,10 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from .kinds import PROFILES
 from .register import Requirement
 from .verdict import Result, Verdict
 
 __all__ = ["Refused", "RunnerError", "Selection", "Unreachable", "run_checks"]
+
+
+_BLOCKING = {Verdict.COULD_NOT_RUN, Verdict.KIT_ERROR, Verdict.STRICT, Verdict.INHERITED}
 
 
 class Refused(Exception):
@@ -40,6 +44,8 @@ class Selection:
     jobs: int = 2
     load_timeout: float = 20.0
     base: Mapping[str, Any] = field(default_factory=dict)
+    advisory: frozenset[str] = frozenset()
+    """Profiles whose violations are reported as strict."""
 
 
 def run_checks(
@@ -149,12 +155,14 @@ class _Run:
                 continue
             if result.verdict is Verdict.BLOCKED:
                 found += result.blocked_by
-            elif result.verdict.is_violation or result.verdict in {Verdict.COULD_NOT_RUN, Verdict.KIT_ERROR}:
+            elif result.verdict.is_violation or result.verdict in _BLOCKING:
                 found.append(needed)
         return tuple(dict.fromkeys(found))
 
     def _settle(self, result: Result) -> None:
         self.running.discard(result.id)
+        if result.verdict.is_violation and self.register[result.id].profile in self.selection.advisory:
+            result = replace(result, verdict=Verdict.STRICT)
         if result.verdict is not Verdict.PASS:
             result = replace(result, rerun=f"python -m conformance {self.target} --select {result.id}")
         self.done[result.id] = result
@@ -215,12 +223,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def select_ids(
     register: Mapping[str, Requirement], patterns: Iterable[str], *, level: int, profile: str
 ) -> tuple[str, ...]:
-    """IDs of *profile* up to *level* that match any of *patterns* (an ID, its prefix or a group); all without any."""
+    """IDs of what *profile* tries up to *level* that match any of *patterns* (an ID, its prefix or a group); all without any."""
     wanted = [pattern.strip().lower() for pattern in patterns if pattern.strip()]
     chosen = {
         entry.id
         for entry in register.values()
-        if entry.level <= level and entry.profile == profile and (not wanted or _matches(entry, wanted))
+        if entry.level <= level and entry.profile in PROFILES[profile] and (not wanted or _matches(entry, wanted))
     }
     return tuple(id for id in register if id in chosen)
 

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import secrets
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,15 +15,17 @@ from backend_sdk import (
     BaseBackend,
     DatabaseWrapper,
     ImproperlyConfigured,
+    OperationalError,
     load_backend_class,
     normalize,
     settings_class_of,
 )
 
+from .blame import files_of, inherited_from
 from .verdict import CouldNotRun, NotApplicable, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from backend_sdk import ConnectionSettings
 
@@ -45,6 +47,16 @@ class Target:
     @property
     def settings_class(self) -> type[ConnectionSettings]:
         return settings_class_of(self.cls)
+
+    def check_base(self) -> None:
+        if self.base:
+            self.settings_class.from_mapping({"ENGINE": self.name, **self.base})
+
+    def with_base(self, base: Mapping[str, Any]) -> Target:
+        return replace(self, base=dict(base))
+
+    def subject(self, workdir: Path) -> Subject:
+        return Subject(self, workdir)
 
 
 def load_target(name: str, base: Mapping[str, Any] | None = None) -> Target:
@@ -141,7 +153,8 @@ class Subject:
         if database is not None:
             return {"ENGINE": self.target.name, **self._stack.enter_context(database(mapping, self.workdir))}
         mapping.setdefault("NAME", str(self.workdir / "conformance.db"))
-        if self.target.settings_class.from_mapping(mapping).is_private:  # no witness could see into it
+        private = self.target.settings_class.from_mapping(mapping).is_private
+        if private or mapping["NAME"] == ":memory:":  # no witness could see into it
             mapping["NAME"] = str(self.workdir / "conformance.db")
         return mapping
 
@@ -224,11 +237,14 @@ class Subject:
         return self.TABLE
 
     def _drop_table(self) -> None:
-        witness = self.witness()
         try:
-            witness.execute(f"DROP TABLE {self.TABLE}")
-        finally:
-            witness.close()
+            witness = self.witness()
+            try:
+                witness.execute(f"DROP TABLE {self.TABLE}")
+            finally:
+                witness.close()
+        except Exception as error:  # the verdict is on the backend, not on the tidying up
+            print(f"the table {self.TABLE} could not be dropped: {error}")
 
     def count_rows(self) -> int:
         """How many rows the kit's table has, as a second session sees it."""
@@ -240,11 +256,8 @@ class Subject:
 
     def execute(self, wrapper: AnyWrapper, sql: str) -> None:
         """One statement through the wrapper, its cursor closed."""
-        cursor = wrapper.cursor()
-        try:
+        with wrapper.cursor() as cursor:
             cursor.execute(sql)
-        finally:
-            cursor.close()
 
     def insert(self, wrapper: AnyWrapper, number: int) -> None:
         self.execute(wrapper, f"INSERT INTO {self.TABLE} (id, note) VALUES ({number}, 'row')")
@@ -267,6 +280,34 @@ class Subject:
             if member is not None:
                 return _source_of(member), cls.__qualname__
         return "", ""
+
+    # For the machinery
+
+    def secret_texts(self) -> Iterable[str]:
+        return self.settings().secret_texts()
+
+    def author_files(self) -> set[str]:
+        return files_of(self.cls)
+
+    def blamed(self, methods: Iterable[str]) -> tuple[str, str]:
+        for name in methods:
+            where, _ = self.place_of(name)
+            if where:
+                return where, inherited_from(self.cls, name)
+        return "", ""
+
+    def excuses(self, _inherited: str) -> bool:
+        return False  # an author answers for the backend that his is derived from
+
+    def unreachable(self, error: BaseException) -> str:
+        """A server that cannot be reached says nothing about the backend."""
+        if not self.mapping.get("HOST") or not isinstance(error, OperationalError) or error.step != "connect":
+            return ""
+        port = self.mapping.get("PORT")
+        return f"{self.mapping['HOST']}{f':{port}' if port else ''}"
+
+    def is_targets_error(self, _error: BaseException) -> bool:
+        return False
 
 
 def _source_of(member: Any) -> str:

@@ -27,6 +27,8 @@ class Verdict(StrEnum):
     HANG = "hang"
     CRASH = "crash"
     KIT_ERROR = "kit-error"
+    STRICT = "strict"  # a stricter contract than the one judged by is not met
+    INHERITED = "inherited"  # not met, and nothing of it is the author's code
 
     @property
     def is_violation(self) -> bool:

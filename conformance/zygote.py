@@ -28,8 +28,9 @@ from backend_sdk import ImproperlyConfigured
 from .blame import author_frames
 from .checks import load_register
 from .child import run_check
+from .judged import JudgedTarget
+from .kinds import load_judged
 from .register import Requirement
-from .subject import Target, load_target
 from .verdict import Result, Verdict
 
 __all__ = ["main"]
@@ -57,7 +58,7 @@ class Child:
 class Zygote:
     """Forks, watches and reaps. One thread, no locks: it must stay safe to fork."""
 
-    def __init__(self, target: Target, register: Mapping[str, Requirement], folder: Path, send: Callable[..., None]):
+    def __init__(self, target: JudgedTarget, register: Mapping[str, Requirement], folder: Path, send: Callable[..., None]):
         self.target = target
         self.register = register
         self.folder = folder
@@ -278,12 +279,11 @@ def _first_line(descriptor: int) -> bytes:
     return line
 
 
-def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -> Target | None:
+def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -> JudgedTarget | None:
     """The target, its server started where it needs one; None after saying why not."""
     try:
-        target = load_target(config["target"], config["base"])
-        if target.base:
-            target.settings_class.from_mapping({"ENGINE": target.name, **target.base})
+        target = load_judged(config["target"], config["base"])
+        target.check_base()
     except ImproperlyConfigured as error:
         send(refused=str(error))
         return None
@@ -300,7 +300,7 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
     except OSError as error:
         send(unreachable=str(error))
         return None
-    return Target(target.name, target.cls, dict(base), target.support)
+    return target.with_base(base)
 
 
 if __name__ == "__main__":

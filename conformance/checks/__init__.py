@@ -16,6 +16,8 @@ __all__ = ["load_register"]
 
 def load_register() -> dict[str, Requirement]:
     """Every requirement by ID, in the order of the groups."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for name in (__name__, "conformance.dbapi.checks", "conformance.django.checks"):
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{name}.{module.name}")
     return registered()

@@ -24,7 +24,7 @@ from backend_sdk import (
 )
 
 from ..probes import RecordingBackend, settles
-from ..provoke import caught, descriptors, methods_called, refused_open, remaining_opens, system_calls
+from ..provoke import caught, descriptors, methods_called, refused_open, unreachable, system_calls
 from ..register import requirement, untested
 from ..verdict import CouldNotRun
 
@@ -58,12 +58,12 @@ def opens_and_executes(subject: Subject) -> None:
     made = wrapper.backend._cursor(wrapper.connection)  # the wrapper's own may be wrapped, and so has every member
     for member in ("execute", "fetchone", "close"):
         subject.require(hasattr(made, member), f"_cursor returned {made!r}, which has no {member}", blame="_cursor")
-    made.close()
     cursor = wrapper.cursor()
     cursor.execute(f"SELECT count(*) FROM {table}")
     row = cursor.fetchone()
     subject.require(row is not None and int(row[0]) == 0, f"SELECT count(*) of an empty table gave {row!r}")
     cursor.close()
+    made.close()
     wrapper.close()
 
 
@@ -298,7 +298,7 @@ def _elsewhere(subject: Subject) -> dict[str, Any]:
 )
 def failure_leaves_nothing(subject: Subject) -> None:
     tried = False
-    for changes in remaining_opens(subject):
+    for changes in unreachable(subject):
         wrapper = subject.wrapper("refused", **changes)
         if caught(wrapper.connect) is None:  # and what is made once, at the first attempt, is made now
             wrapper.close()
@@ -422,8 +422,12 @@ def return_values(subject: Subject) -> None:
     subject.require(params is not None, "get_connection_params returned None", blame="get_connection_params")
     wrapper = subject.wrapper()
     connection = wrapper.connection
-    subject.require(hasattr(connection, "close") or _closes(subject), f"get_new_connection returned {connection!r}, "
-        "which has no close()", blame="get_new_connection", advice="declare SupportsClose where it is closed otherwise")
+    subject.require(
+        hasattr(connection, "close") or _closes(subject),
+        f"get_new_connection returned {connection!r}, which has no close()",
+        blame="get_new_connection",
+        advice="declare SupportsClose where it is closed otherwise",
+    )
     for name in ("configure_connection", "init_connection_state"):
         returned: object = getattr(view, name)(connection)
         subject.require(returned is None, f"{name} returned a {type(returned).__name__}", blame=name)

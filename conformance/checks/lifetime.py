@@ -79,7 +79,9 @@ def max_age(subject: Subject) -> None:
     wrapper.close_if_unusable_or_obsolete()
     subject.require(counting.closes == 1, "a connection of 61 s was kept although its maximal age is 60 s")
     subject.require(
-        not _works(subject, counting, first), "a connection past its age was closed and works still", blame="close_connection"
+        not _works(subject, counting, first),
+        "a connection past its age was closed and works still",
+        blame="close_connection",
     )
     subject.execute(wrapper, f"SELECT count(*) FROM {subject.TABLE}")
     subject.require(counting.opens == 2, f"the next use opened {counting.opens - 1} connections instead of 1")
@@ -124,7 +126,9 @@ def usable(subject: Subject) -> None:
     subject.require(healthy.is_usable(), "is_usable() of a healthy connection is False")
     healthy.close()
     wrapper, _ = _dead_wrapper(subject, CONN_MAX_AGE=None)
-    subject.require(settles(lambda: not wrapper.is_usable()), "is_usable() of a connection whose session is gone is True")
+    subject.require(
+        settles(lambda: not wrapper.is_usable()), "is_usable() of a connection whose session is gone is True"
+    )
 
 
 @requirement(
@@ -264,7 +268,9 @@ def disconnect(subject: Subject) -> None:
             return answers[-1] is not None
 
         subject.require(settles(said_at_last), "a statement on a dead session raised nothing", blame="_cursor")
-        subject.require(answers[-1] is True, "the error of a statement on a dead session does not count as a disconnect")
+        subject.require(
+            answers[-1] is True, "the error of a statement on a dead session does not count as a disconnect"
+        )
 
 
 @requirement(
@@ -343,7 +349,9 @@ def fresh_after_loss(subject: Subject) -> None:
         subject.insert(wrapper, 1)
     except Error as error:
         subject.fail(f"the first statement after the loss was noticed raised {type(error).__name__}: {error}")
-    subject.require(wrapper.connection is not dead and counting.opens == 2, "the next use did not open a new connection")
+    subject.require(
+        wrapper.connection is not dead and counting.opens == 2, "the next use did not open a new connection"
+    )
     subject.require(subject.count_rows() == 1, "the new session does not commit at once", blame="set_autocommit")
     wrapper.close()
 

@@ -6,7 +6,14 @@ import copy
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, MutableSet
 from typing import TYPE_CHECKING, Any, cast
 
-from backend_sdk import ConnectionSettings, FrozenDict, ImproperlyConfigured, Options, SupportsExpiringCredentials, normalize
+from backend_sdk import (
+    ConnectionSettings,
+    FrozenDict,
+    ImproperlyConfigured,
+    Options,
+    SupportsExpiringCredentials,
+    normalize,
+)
 
 from ..probes import opened
 from ..provoke import accepted, caught, system_calls
@@ -127,9 +134,7 @@ def _snapshot(settings: ConnectionSettings) -> dict[str, str]:
 )
 def equal_params(subject: Subject) -> None:
     first, second = subject.view(), subject.view()
-    subject.require(
-        _lasting(first) == _lasting(first), "two calls of get_connection_params gave different params"
-    )
+    subject.require(_lasting(first) == _lasting(first), "two calls of get_connection_params gave different params")
     subject.require(_lasting(first) == _lasting(second), "two backends of equal settings gave different params")
 
 
@@ -165,14 +170,16 @@ def params_are_the_callers(subject: Subject) -> None:
     after = _lasting(view)
     subject.require(after == before, "after the returned params were changed the next call gave other params")
     for key, value in inside.items():
-        subject.require(after[key] == value, f"after params[{key!r}] was changed in place the next call gave it changed")
+        subject.require(
+            after[key] == value, f"after params[{key!r}] was changed in place the next call gave it changed"
+        )
     subject.require(_snapshot(view.settings) == settings, "changing the returned params changed the settings")
 
 
 def _spoil(value: Any) -> None:
     """Change a container in place."""
     if isinstance(value, MutableMapping):
-        cast("MutableMapping[Any, Any]", value).clear()
+        value.clear()
         value["conformance"] = 1
     elif isinstance(value, MutableSequence):
         value.append("conformance")
@@ -398,8 +405,11 @@ def time_zone_obeyed(subject: Subject) -> None:
     if None in zones:
         raise NotApplicable("the backend refuses TIME_ZONE")
     hours = [_hour_in(subject, zone) for zone in zones if zone is not None]
-    subject.require(hours[0] != hours[1], f"with TIME_ZONE {zones[0].time_zone!r} and {zones[1].time_zone!r} "  # type: ignore[union-attr]  # neither is None, as just asked
-        f"CURRENT_TIMESTAMP is {hours[0]} alike")
+    subject.require(
+        hours[0] != hours[1],
+        f"with TIME_ZONE {zones[0].time_zone!r} and {zones[1].time_zone!r} "  # type: ignore[union-attr]  # neither is None, as just asked
+        f"CURRENT_TIMESTAMP is {hours[0]} alike",
+    )
 
 
 def _hour_in(subject: Subject, settings: ConnectionSettings) -> str:
@@ -423,7 +433,7 @@ def _hour_in(subject: Subject, settings: ConnectionSettings) -> str:
     reason="a test database, a replica or a tenant is the same alias with one key changed",
     source='the mail "one app under several settings"; the contract, section 2: derive',
     level=1,
-    after=("SET-001",),
+    after=("TYPE-001",),
     blame=("settings",),
     advice="keep validators repeatable: one that adds a prefix adds it again to a derived copy",
 )
@@ -456,4 +466,3 @@ untested(
     source="the contract, section 2: derived from the settings alone",
     why="which variables a backend might read cannot be listed",
 )
-

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from backend_sdk import DatabaseWrapper, Error, SupportsThreadSafety, SupportsTransactions, ThreadSharingError
+from backend_sdk import DatabaseWrapper, Error, SupportsThreadSafety, SupportsTransactions
 
-from ..probes import CountingBackend, at_once, in_thread, open_raw, opened, settles
+from ..probes import CountingBackend, allowed_here, at_once, in_thread, open_raw, opened, settles
 from ..register import requirement, untested
 
 if TYPE_CHECKING:
@@ -19,21 +20,7 @@ if TYPE_CHECKING:
 
 def _not_refused(calls: Calls) -> list[str]:
     """Which of *calls* another thread may make."""
-
-    def run() -> list[str]:
-        allowed: list[str] = []
-        for name, call in calls.items():
-            try:
-                call()
-            except ThreadSharingError:
-                continue
-            except Error as error:
-                allowed.append(f"{name} (which raised {type(error).__name__})")
-            else:
-                allowed.append(name)
-        return allowed
-
-    return in_thread(run)
+    return in_thread(lambda: allowed_here(calls))
 
 
 def _enter_atomic(wrapper: AnyWrapper) -> None:
@@ -189,24 +176,17 @@ def no_inheritance(subject: Subject) -> None:
         cursor.fetchall()
         return wrapper, cursor, threading.get_ident()
 
-    for _ in range(5):
+    for _ in range(20):  # until the system has given an ident out again
         wrapper, cursor, owner = in_thread(make)
-        calls: Calls = {"cursor": wrapper.cursor, "execute": lambda cursor=cursor: cursor.execute(query)}
-        allowed, ident = in_thread(lambda calls=calls: (_refused_here(calls), threading.get_ident()))
+        calls: Calls = {"cursor": wrapper.cursor, "execute": partial(cursor.execute, query)}
+        allowed, ident = in_thread(partial(_with_ident, calls))
         subject.require(not allowed, f"a thread with the ident of the ended owner was allowed: {', '.join(allowed)}")
         if ident == owner:
             return
 
 
-def _refused_here(calls: Calls) -> list[str]:
-    allowed: list[str] = []
-    for name, call in calls.items():
-        try:
-            call()
-        except ThreadSharingError:
-            continue
-        allowed.append(name)
-    return allowed
+def _with_ident(calls: Calls) -> tuple[list[str], int]:
+    return allowed_here(calls), threading.get_ident()
 
 
 @requirement(
@@ -233,7 +213,7 @@ def many_threads(subject: Subject) -> None:
     try:
         at_once(6, work)
     except Exception as error:
-        if not isinstance(error, view.errors_for(error).caught | (TypeError, AttributeError)):
+        if not isinstance(error, (*view.errors_for(error).caught, TypeError, AttributeError)):
             raise
         subject.fail(f"with 6 threads at once one got {type(error).__name__}: {error}")
     finally:

@@ -384,7 +384,8 @@ def _require_failed_is_said(subject: Subject, wrapper: AnyWrapper) -> None:
     except Error:
         said = getattr(status, "value", status)
         subject.require(
-            status is TransactionStatus.FAILED, f"after an error the database takes only a rollback, and it says {said!r}"
+            status is TransactionStatus.FAILED,
+            f"after an error the database takes only a rollback, and it says {said!r}",
         )
 
 
@@ -547,7 +548,9 @@ def _table_survives_rollback(subject: Subject) -> bool:
 )
 def transactional_ddl(subject: Subject) -> None:
     subject.needs(SupportsTransactions, SupportsTransactionalDDL)
-    subject.require(subject.view().transactional_ddl is True, "the ability is declared, and transactional_ddl is not True")
+    subject.require(
+        subject.view().transactional_ddl is True, "the ability is declared, and transactional_ddl is not True"
+    )
     subject.require(not _table_survives_rollback(subject), "a table made in a block survived the block's rollback")
 
 
@@ -566,7 +569,9 @@ def undeclared_ddl(subject: Subject) -> None:
     subject.needs(SupportsTransactions)
     if subject.has(SupportsTransactionalDDL):
         raise NotApplicable("the backend declares SupportsTransactionalDDL")
-    subject.require(_table_survives_rollback(subject), "the rollback undid a CREATE TABLE, and the ability is undeclared")
+    subject.require(
+        _table_survives_rollback(subject), "the rollback undid a CREATE TABLE, and the ability is undeclared"
+    )
 
 
 @requirement(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backend_sdk import ABILITIES, BaseBackend, declared_abilities, missing_members
 
 from ..register import requirement, untested
+from ..verdict import NotApplicable
 
 if TYPE_CHECKING:
     from ..subject import Subject
@@ -74,7 +75,10 @@ def declared_members(subject: Subject) -> None:
             member = inspect.getattr_static(subject.cls, name)
             is_method = inspect.isroutine(member)
             subject.require(
-                not is_method, f"{name} of {ability.__name__} is a method, not a property", blame=name, advice="add @property"
+                not is_method,
+                f"{name} of {ability.__name__} is a method, not a property",
+                blame=name,
+                advice="add @property",
             )
 
 
@@ -156,7 +160,7 @@ def annotated(subject: Subject) -> None:
 )
 def finals_kept(subject: Subject) -> None:
     if not issubclass(subject.cls, BaseBackend):
-        return  # a structural class has none of them
+        raise NotApplicable("the class does not inherit BaseBackend")
     for base in subject.cls.__mro__[: subject.cls.__mro__.index(BaseBackend)]:
         for name in vars(base):
             original = vars(BaseBackend).get(name)

@@ -6,14 +6,24 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ..kinds import PROFILES
 from ..register import Requirement
 from ..runner import Refused, Selection, run_checks
 from ..verdict import Result, Verdict
+from .listing import listed
 from .mutants import Mutant, load_mutants
 
-__all__ = ["BASELINE", "Outcome", "run_catalogue", "uncovered"]
+__all__ = ["BASELINE", "KINDS", "Outcome", "mutants_of", "run_catalogue", "uncovered"]
 
 BASELINE = "conformance.selftest.baseline:BaselineBackend"
+KINDS = ("sdk", "dbapi", "django")
+_BASELINES = {
+    "sdk": BASELINE,
+    "dbapi": "dbapi:conformance.dbapi.mutants.right:Right",
+    "django": "django:conformance.django.mutants.right:DatabaseWrapper",
+    "DJPOOL": "django:conformance.django.mutants.pooled:DatabaseWrapper",
+}
+"""What the wrong ones of a kind, or of a group in it, differ from by their one defect."""
 CAUGHT = {Verdict.FAIL, Verdict.WARNING, Verdict.CRASH, Verdict.HANG}
 
 
@@ -30,6 +40,7 @@ class Outcome:
 def run_catalogue(
     register: Mapping[str, Requirement],
     *,
+    kind: str = "sdk",
     full: bool = False,
     only: Iterable[str] = (),
     timeout: float = 5.0,
@@ -38,20 +49,34 @@ def run_catalogue(
 ) -> list[Outcome]:
     """Each mutant against its own group (*full*: against everything), net of what the baseline itself fails."""
     wanted = set(only)
-    mutants = [entry for entry in load_mutants() if not wanted or entry.kills in wanted]
-    every = tuple(entry.id for entry in register.values() if entry.check is not None and entry.profile == "sdk")
+    mutants = [entry for entry in mutants_of(kind) if not wanted or entry.kills in wanted]
+    every = tuple(id for id, entry in register.items() if entry.check is not None and entry.profile in PROFILES[kind])
     failing = {
-        result.id for result in run_checks(BASELINE, register, Selection(every, jobs=jobs)) if result.verdict in CAUGHT
+        baseline: _caught_by(baseline, register, Selection(every, jobs=jobs))
+        for baseline in {_baseline(kind, entry) for entry in mutants}
     }
 
     def run(entry: Mutant) -> Outcome:
         ids = every if full else _with_needed(register, entry.kills)
-        outcome = _judge(entry, _results(entry, register, ids, timeout), failing)
+        outcome = _judge(entry, _results(entry, register, ids, timeout), failing[_baseline(kind, entry)])
         report(outcome)
         return outcome
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(run, mutants))
+
+
+def mutants_of(kind: str) -> list[Mutant]:
+    """The wrong ones of *kind*, whatever of what they need is installed."""
+    return load_mutants() if kind == "sdk" else listed(kind)
+
+
+def _baseline(kind: str, entry: Mutant) -> str:
+    return _BASELINES.get(entry.kills.partition("-")[0], _BASELINES[kind])
+
+
+def _caught_by(baseline: str, register: Mapping[str, Requirement], selection: Selection) -> set[str]:
+    return {result.id for result in run_checks(baseline, register, selection) if result.verdict in CAUGHT}
 
 
 def _with_needed(register: Mapping[str, Requirement], id: str) -> tuple[str, ...]:
@@ -87,7 +112,7 @@ def _judge(entry: Mutant, results: Mapping[str, Result], failing: set[str]) -> O
 
 def uncovered(register: Mapping[str, Requirement]) -> list[str]:
     """The MUSTs with a check that no wrong backend tries."""
-    tried = {entry.kills for entry in load_mutants()}
+    tried = {entry.kills for kind in KINDS for entry in mutants_of(kind)}
     return [
         entry.id for entry in register.values() if entry.keyword == "MUST" and entry.check and entry.id not in tried
     ]

@@ -30,8 +30,8 @@ class BypassingCursor(BaselineCursor):
         return sqlite3.Cursor.fetchone(self)
 
     @override
-    def fetchmany(self, *args: Any) -> Any:
-        return sqlite3.Cursor.fetchmany(self, *args)
+    def fetchmany(self, size: int | None = 1) -> Any:
+        return sqlite3.Cursor.fetchmany(self, size)
 
     @override
     def fetchall(self) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, field_validator
 from typing_extensions import override
@@ -14,6 +15,18 @@ from backend_sdk import ConnectionSettings, SupportsExpiringCredentials
 
 from ..baseline import BaselineBackend, BaselineOptions, BaselineParams, BaselineSettings
 from . import mutant
+
+T = TypeVar("T", bound=type[BaselineBackend])
+
+
+def made_from(settings: type[BaselineSettings]) -> Callable[[T], T]:
+    """Give the decorated class other settings than its base's."""
+
+    def give(cls: T) -> T:
+        cls.settings_class = settings
+        return cls
+
+    return give
 
 
 class PrefixingSettings(BaselineSettings, frozen=True):
@@ -25,10 +38,9 @@ class PrefixingSettings(BaselineSettings, frozen=True):
 
 @mutant("SET-001", says="not those it was made from")
 @mutant("SET-016", says="a derived copy differs in models too")
+@made_from(PrefixingSettings)
 class ValidatorAddsAgain(BaselineBackend):
     """A validator of its settings adds to a value each time it runs."""
-
-    settings_class = PrefixingSettings
 
 
 class Nested(BaseModel):
@@ -44,23 +56,21 @@ class NestedSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-002", says="options.pool.size can be assigned")
+@made_from(NestedSettings)
 class NestedModelMutable(BaselineBackend):
     """A model inside the options can be changed."""
-
-    settings_class = NestedSettings
 
 
 class OpenSettings(BaselineSettings, frozen=True):
     @override
     def __setattr__(self, name: str, value: object) -> None:
-        self.__dict__[name] = value
+        object.__setattr__(self, name, value)
 
 
 @mutant("SET-002", says="OpenSettings.engine can be assigned")
+@made_from(OpenSettings)
 class SettingsMutable(BaselineBackend):
     """Its settings take assignments."""
-
-    settings_class = OpenSettings
 
 
 class PoppingSettings(BaselineSettings, frozen=True):
@@ -73,10 +83,9 @@ class PoppingSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-003", says="OPTIONS of the mapping was changed")
+@made_from(PoppingSettings)
 class FillsTheMapping(BaselineBackend):
     """Its settings write defaults into the user's mapping."""
-
-    settings_class = PoppingSettings
 
 
 class KeepingSettings(BaselineSettings, frozen=True):
@@ -84,7 +93,7 @@ class KeepingSettings(BaselineSettings, frozen=True):
     @override
     def from_mapping(cls, mapping: Mapping[str, object], *, alias: str = "default") -> Self:
         made = super().from_mapping(mapping, alias=alias)
-        made.__dict__["test"] = mapping.get("TEST", {})
+        object.__setattr__(made, "test", mapping.get("TEST", {}))
         return made
 
     @override
@@ -93,10 +102,9 @@ class KeepingSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-003", says="a change of the mapping afterwards changed the settings")
+@made_from(KeepingSettings)
 class KeepsTheMapping(BaselineBackend):
     """Its settings keep a part of the user's mapping as it is."""
-
-    settings_class = KeepingSettings
 
 
 @mutant("SET-004", says="two calls of get_connection_params gave different params")
@@ -152,7 +160,8 @@ class ParamsSharedInside(BaselineBackend):
 
     @override
     def get_new_connection(self, params: Any, /) -> sqlite3.Connection:
-        return super().get_new_connection({key: value for key, value in params.items() if key != "pragmas"})  # type: ignore[typeddict-item]  # one key less
+        own: Any = {key: value for key, value in params.items() if key != "pragmas"}
+        return super().get_new_connection(own)
 
 
 @mutant("SET-006", says="get_connection_params changed time_zone")
@@ -161,7 +170,7 @@ class ParamsChangeSettings(BaselineBackend):
 
     @override
     def get_connection_params(self) -> BaselineParams:
-        self.settings.__dict__["time_zone"] = "UTC"
+        object.__setattr__(self.settings, "time_zone", "UTC")
         return super().get_connection_params()
 
 
@@ -171,7 +180,7 @@ class OpenChangesSettings(BaselineBackend):
 
     @override
     def get_new_connection(self, params: BaselineParams, /) -> sqlite3.Connection:
-        self.settings.__dict__["user"] = "me"
+        object.__setattr__(self.settings, "user", "me")
         return super().get_new_connection(params)
 
 
@@ -184,10 +193,9 @@ class TolerantSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-007", says="CONFORMANCE_KEY was taken without a word")
+@made_from(TolerantSettings)
 class DropsUnknownKeys(BaselineBackend):
     """Its settings drop keys that they do not know."""
-
-    settings_class = TolerantSettings
 
 
 class AnyOptions(BaselineOptions, frozen=True, extra="allow"):
@@ -199,10 +207,9 @@ class AnyOptionSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-008", says="conformance_option was taken without a word")
+@made_from(AnyOptionSettings)
 class TakesAnyOption(BaselineBackend):
     """Its options take any name."""
-
-    settings_class = AnyOptionSettings
 
 
 class UntypedOptions(BaselineOptions, frozen=True):
@@ -214,10 +221,9 @@ class UntypedSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-009", says="options takes anything for init_command")
+@made_from(UntypedSettings)
 class UntypedOption(BaselineBackend):
     """An option takes anything."""
-
-    settings_class = UntypedSettings
 
 
 @mutant("SET-010", says="NAME='' raised IndexError")
@@ -253,17 +259,16 @@ class ParamsConnect(BaselineBackend):
 
 
 class ObjectSettings(BaselineSettings, frozen=True):
-    @property
+    @cached_property
     @override
-    def fingerprint(self) -> str:  # type: ignore[override]  # the defect
+    def fingerprint(self) -> str:
         return f"{self.name}-{id(self)}"
 
 
 @mutant("SET-012", says="equal settings have different fingerprints")
+@made_from(ObjectSettings)
 class FingerprintOfTheObject(BaselineBackend):
     """Its fingerprint tells equal settings apart."""
-
-    settings_class = ObjectSettings
 
 
 class CoarseSettings(BaselineSettings, frozen=True):
@@ -271,10 +276,9 @@ class CoarseSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-012", says="another NAME has the same fingerprint")
+@made_from(CoarseSettings)
 class FingerprintWithoutName(BaselineBackend):
     """Its fingerprint leaves the name out, so one tenant's connection is another one's."""
-
-    settings_class = CoarseSettings
 
 
 @mutant("SET-013", says="token is said to expire and is not in the params")
@@ -308,10 +312,9 @@ class HostSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-014", says="HOST is taken and changes nothing")
+@made_from(HostSettings)
 class IgnoresHost(BaselineBackend):
     """It takes a HOST and connects elsewhere."""
-
-    settings_class = HostSettings
 
 
 class ZoneSettings(BaselineSettings, frozen=True):
@@ -319,7 +322,6 @@ class ZoneSettings(BaselineSettings, frozen=True):
 
 
 @mutant("SET-015", says="CURRENT_TIMESTAMP is")
+@made_from(ZoneSettings)
 class IgnoresTimeZone(BaselineBackend):
     """It takes a TIME_ZONE and does nothing with it."""
-
-    settings_class = ZoneSettings

@@ -27,7 +27,7 @@ class SharesAll(BaselineBackend):
             initialize(wrapper, *args, **options)
             wrapper.inc_thread_sharing()
 
-        DatabaseWrapper.__init__ = patched  # type: ignore[method-assign]  # the defect
+        DatabaseWrapper.__init__ = patched  # type: ignore[assignment, method-assign]  # the defect
 
 
 @mutant("THR-002", says="after refused calls alone there are 1 more session(s)")
@@ -45,7 +45,7 @@ class OpensToAsk(BaselineBackend):
         return sqlite3.threadsafety
 
 
-@mutant("THR-003", says="another thread was allowed: fetchone, fetchmany, fetchall, next")
+@mutant("THR-003", says="another thread was allowed: fetchone, fetchmany, fetchall, next, iteration, execute")
 class CursorsForAll(WithBypassingCursor):
     """Its cursors do not ask who calls."""
 
@@ -54,8 +54,8 @@ class _UncheckedFetch(BaselineCursor):
     __slots__ = ()
 
     @override
-    def fetchmany(self, *args: Any) -> Any:
-        return sqlite3.Cursor.fetchmany(self, *args)
+    def fetchmany(self, size: int | None = 1) -> Any:
+        return sqlite3.Cursor.fetchmany(self, size)
 
 
 @mutant("THR-003", says="another thread was allowed: fetchmany")
@@ -90,26 +90,27 @@ class DriverChecksThread(BaselineBackend):
 
     @override
     def get_new_connection(self, params: BaselineParams, /) -> sqlite3.Connection:
-        return sqlite3.connect(**{**params, "check_same_thread": True})
+        params["check_same_thread"] = True
+        return super().get_new_connection(params)
 
 
 class _RemembersFriends(BaselineCursor):
-    """Whoever was once allowed stays allowed."""
-
-    __slots__ = ()
+    _friends: ClassVar[set[str]] = set()
 
     @override
     def execute(self, *args: Any) -> Any:
-        if self.arraysize > 1:
+        caller = threading.current_thread()
+        if caller.name in self._friends:
             return sqlite3.Cursor.execute(self, *args)
         result = super().execute(*args)
-        self.arraysize = 2
+        if caller is not threading.main_thread():
+            self._friends.add(caller.name)
         return result
 
 
 @mutant("THR-004", says="after sharing had ended another thread was allowed: execute")
 class SharingIsForEver(BaselineBackend):
-    """Its cursors check the first time only."""
+    """Its cursors remember whom they were once shared with."""
 
     @override
     def _cursor(self, connection: sqlite3.Connection, /) -> BaselineCursor:
@@ -146,7 +147,7 @@ class KeepsOpeningOnItself(BaselineBackend):
     @override
     def get_new_connection(self, params: BaselineParams, /) -> sqlite3.Connection:
         self._opening = super().get_new_connection(params)
-        threading.Event().wait(0.01)
+        threading.Event().wait(0.05)
         return self._opening
 
 
@@ -159,9 +160,9 @@ class KeepsCursorOnItself(BaselineBackend):
     @override
     def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
         self._current = connection
-        threading.Event().wait(0.01)
-        super().init_connection_state(self._current)  # type: ignore[arg-type]  # the defect: another thread's, or None
-        self._current = None
+        threading.Event().wait(0.05)
+        found, self._current = self._current, None
+        super().init_connection_state(found)  # another thread's, or None
 
 
 class _OneAnswer(BaselineCursor):
@@ -176,6 +177,7 @@ class _OneAnswer(BaselineCursor):
 
     @override
     def fetchone(self) -> Any:
+        super().fetchone()
         return self._row
 
 
@@ -221,7 +223,8 @@ class ClosesOnlyAtHome(BaselineBackend):
 
     @override
     def get_new_connection(self, params: BaselineParams, /) -> sqlite3.Connection:
-        return sqlite3.connect(**{**params, "check_same_thread": True})
+        params["check_same_thread"] = True
+        return super().get_new_connection(params)
 
 
 @mutant("THR-009", says="it is 4")

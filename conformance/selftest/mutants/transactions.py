@@ -256,7 +256,7 @@ class AllowsInnerDurable(BaselineBackend):
         def patched(wrapper: Any, *, savepoint: bool, durable: bool) -> None:
             begin_atomic(wrapper, savepoint=savepoint, durable=False)
 
-        DatabaseWrapper.begin_atomic = patched  # type: ignore[method-assign]  # the defect
+        DatabaseWrapper.begin_atomic = patched  # type: ignore[assignment, method-assign]  # the defect
 
 
 class _RemembersWhatItSent(BaselineBackend):
@@ -483,5 +483,5 @@ class HooksWhateverHappens(BaselineBackend):
             while hooks and not wrapper.in_atomic_block:
                 hooks.pop(0)()
 
-        DatabaseWrapper.end_atomic = patched  # type: ignore[method-assign]  # the defect
+        DatabaseWrapper.end_atomic = patched  # type: ignore[assignment, method-assign]  # the defect
         _patch_on_commit(lambda _wrapper, function, *, robust=False: hooks.append(function))

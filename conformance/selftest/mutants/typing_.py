@@ -77,13 +77,13 @@ class AsyncReset(BaselineBackend):
         connection.rollback()
 
 
-@mutant("TYPE-003", says="does not declare SupportsClose")
-class ClosesUndeclared(BaselineBackend):
-    """It has a closing of its own and does not declare it."""
+@mutant("TYPE-003", says="does not declare SupportsConfigure")
+class ConfiguresUndeclared(BaselineBackend):
+    """It configures its connections and does not declare it."""
 
     @override
-    def close_connection(self, connection: sqlite3.Connection, /) -> None:
-        connection.close()
+    def configure_connection(self, connection: sqlite3.Connection, /) -> None:
+        connection.row_factory = None
 
 
 class StructuralBackend:
@@ -102,7 +102,8 @@ class StructuralBackend:
         return {"database": self.settings.name, "isolation_level": None, "check_same_thread": False}
 
     def get_new_connection(self, params: dict[str, Any], /) -> sqlite3.Connection:
-        return sqlite3.connect(**params)
+        connection: sqlite3.Connection = sqlite3.connect(**params)
+        return connection
 
     def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
         connection.execute("PRAGMA foreign_keys = ON").close()
@@ -145,12 +146,12 @@ class BareArgument(BaselineBackend):
 class OwnEquality(BaselineBackend):
     """Two backends are equal whatever their settings."""
 
-    @override
-    def __eq__(self, other: object) -> bool:  # type: ignore[misc]  # the defect
+    @override  # type: ignore[misc]  # the defect
+    def __eq__(self, other: object) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]  # the defect
         return isinstance(other, OwnEquality)
 
-    @override
-    def __hash__(self) -> int:  # type: ignore[misc]  # the defect
+    @override  # type: ignore[misc]  # the defect
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]  # the defect
         return hash(OwnEquality)
 
 
@@ -158,9 +159,9 @@ class OwnEquality(BaselineBackend):
 class OwnSettings(SupportsClose[sqlite3.Connection], BaselineBackend):
     """settings is replaced by a property of its own."""
 
-    @property
+    @property  # type: ignore[misc]  # the defect
     @override
-    def settings(self) -> Any:  # type: ignore[override]  # the defect
+    def settings(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # the defect
         return self._settings
 
     @override

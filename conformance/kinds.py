@@ -1,0 +1,42 @@
+"""What kind of thing is under test: a backend of this SDK, a Django engine, or a PEP 249 module."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from .judged import JudgedTarget
+
+__all__ = ["ADVISORY", "PROFILES", "default_profile", "kind_of", "load_judged"]
+
+_LOADERS = {"sdk": "conformance.subject", "django": "conformance.django.subject", "dbapi": "conformance.dbapi.subject"}
+
+PROFILES: dict[str, tuple[str, ...]] = {
+    "sdk": ("sdk",),
+    "dbapi": ("dbapi",),
+    "django": ("django", "strict"),
+    "strict": ("django", "strict"),
+}
+"""Asked profile to those whose requirements are tried. Under ``django`` what is strict is reported and counts nothing."""
+
+ADVISORY: dict[str, frozenset[str]] = {"django": frozenset({"strict"})}
+"""Asked profile to those whose findings are reported without being violations."""
+
+
+def kind_of(target: str) -> str:
+    """``django:my_engine`` is a Django engine, ``dbapi:sqlite3`` a PEP 249 module, all else of this SDK."""
+    prefix, colon, _ = target.partition(":")
+    return prefix if colon and prefix in _LOADERS and prefix != "sdk" else "sdk"
+
+
+def default_profile(target: str) -> str:
+    return kind_of(target)
+
+
+def load_judged(name: str, base: Mapping[str, Any]) -> JudgedTarget:
+    """The target of that name; what only one kind needs (Django) is imported only for it."""
+    module = importlib.import_module(_LOADERS[kind_of(name)])
+    load = cast("Callable[[str, Mapping[str, Any]], JudgedTarget]", module.load_target)
+    return load(name, base)
