@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint types tests format bench bench-gate bench-kit selftest-full services dist constraints clean
+.PHONY: help conformance test lint types tests format bench bench-gate bench-kit selftest-full soak-scopes services dist constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -55,6 +55,9 @@ bench: $(VENV)/dev.stamp ## the benchmarks, on Python 3.13 where there is one
 
 bench-gate: $(VENV)/dev.stamp ## the benchmarks against their targets
 	@OTHERWISE=$(VENV) scripts/on-python.sh $(BENCH_VERSION) -m benchmarks --gate
+
+soak-scopes: $(VENV)/dev.stamp ## many requests over two tenants, in threads and under asyncio
+	@$(BIN)/python -m tests.soak.scopes
 
 bench-kit: $(VENV)/dev.stamp ## how long the kit takes
 	@$(BIN)/python -m benchmarks.kit

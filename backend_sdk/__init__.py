@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from . import errors
 from .atomic import Atomic
 from .backend import BaseBackend, DelegatingBackend, SQLSavepoints, declared_abilities, missing_members, normalize
+from .connections import Connections, Databases, backend, configure, connection, connections
 from .cursor import CheckedCursor, CursorWrapper
 from .errors import (
     BlockingCallError,
@@ -27,12 +28,15 @@ from .errors import (
     NotSupportedError,
     OperationalError,
     ProgrammingError,
+    ScopeError,
     ThreadSharingError,
     TransactionManagementError,
+    UnknownAliasError,
     UnknownEngineError,
 )
 from .frozen import FrozenDict
 from .guard import ExecuteContext, ExecuteHook
+from .handle import handle_of, park
 from .local import allow_blocking
 from .protocols import (
     ABILITIES,
@@ -59,9 +63,14 @@ from .protocols import (
     TransactionStatus,
 )
 from .querylog import QueryLog, QueryRecord
+from .routing import Route, SeparateConnection, route_connections, separate_connection
+from .scope import Scope, Scopes, Signal, scope, scope_finished, scope_started
 from .wrapper import DatabaseWrapper
 
 if TYPE_CHECKING:
+    from .live import live_server
+    from .middleware import ASGIRoute, ASGIScope, WSGIRoute, WSGIScope, atomic_requests
+    from .models import ModelConnection, ModelDatabase, alias_for_model
     from .registry import engine_names, load_backend_class, make_backend, register, settings_class_of
     from .settings import ConnectionSettings, CredentialSource, Options
     from .urls import parse_url
@@ -69,9 +78,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "ASGIRoute": "middleware",
+    "ASGIScope": "middleware",
     "ConnectionSettings": "settings",
     "CredentialSource": "settings",
     "Options": "settings",
+    "ModelConnection": "models",
+    "ModelDatabase": "models",
+    "WSGIRoute": "middleware",
+    "WSGIScope": "middleware",
+    "alias_for_model": "models",
+    "live_server": "live",
+    "atomic_requests": "middleware",
     "engine_names": "registry",
     "load_backend_class": "registry",
     "make_backend": "registry",
@@ -95,6 +113,8 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ABILITIES",
+    "ASGIRoute",
+    "ASGIScope",
     "Atomic",
     "Backend",
     "BaseBackend",
@@ -102,6 +122,7 @@ __all__ = [
     "CheckedCursor",
     "ConnectionClosedError",
     "ConnectionSettings",
+    "Connections",
     "CredentialSource",
     "CursorWrapper",
     "DBAPICursor",
@@ -109,6 +130,7 @@ __all__ = [
     "DatabaseError",
     "DatabaseErrorGroup",
     "DatabaseWrapper",
+    "Databases",
     "DelegatingBackend",
     "Error",
     "ErrorClasses",
@@ -119,13 +141,21 @@ __all__ = [
     "IntegrityError",
     "InterfaceError",
     "InternalError",
+    "ModelConnection",
+    "ModelDatabase",
     "NotSupportedError",
     "OperationalError",
     "Options",
     "ProgrammingError",
     "QueryLog",
     "QueryRecord",
+    "Route",
     "SQLSavepoints",
+    "Scope",
+    "ScopeError",
+    "Scopes",
+    "SeparateConnection",
+    "Signal",
     "SupportsAutocommit",
     "SupportsCancel",
     "SupportsClose",
@@ -147,16 +177,33 @@ __all__ = [
     "ThreadSharingError",
     "TransactionManagementError",
     "TransactionStatus",
+    "UnknownAliasError",
     "UnknownEngineError",
+    "WSGIRoute",
+    "WSGIScope",
+    "alias_for_model",
     "allow_blocking",
+    "atomic_requests",
+    "backend",
+    "configure",
+    "connection",
+    "connections",
     "declared_abilities",
     "engine_names",
     "errors",
+    "handle_of",
+    "live_server",
     "load_backend_class",
     "make_backend",
     "missing_members",
     "normalize",
+    "park",
     "parse_url",
     "register",
+    "route_connections",
+    "scope",
+    "scope_finished",
+    "scope_started",
+    "separate_connection",
     "settings_class_of",
 ]

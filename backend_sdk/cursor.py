@@ -8,12 +8,12 @@ a class says that it talks to the database.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from . import local
 from .guard import given
 from .handle import park
-from .local import get_ident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +25,61 @@ __all__ = ["CheckedCursor", "CursorWrapper", "execute_unchecked", "guarded"]
 
 CursorT = TypeVar("CursorT")
 
-# The hot test, written out in each method below since a call would cost as much as the test itself:
+# The hot test, written out in each method since a call would cost as much as the test itself:
 # the caller is the owner's thread, and no event loop runs in it.
+
+
+def _execute(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The checked form of *call*, a driver's ``execute``."""
+
+    def execute(self: Any, operation: Any = None, params: Any = None, /, **options: Any) -> Any:
+        guard: Guard = self._guard
+        if not guard.fast() or local.running_loop():
+            return _slow_execute(guard, "execute", partial(call, self), self, operation, params, options)
+        try:
+            if options:
+                return call(self, *given(operation, params), **options)
+            if params is None:
+                return call(self, operation)
+            return call(self, operation, params)
+        except guard.errors.caught as error:
+            raise guard.failure(error, "execute") from error
+
+    return execute
+
+
+def _fetch(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The checked form of *call*, a driver's ``fetchone`` or ``fetchall``."""
+
+    def fetch(self: Any) -> Any:
+        guard: Guard = self._guard
+        if not guard.fast() or local.running_loop():
+            return guard.call(name, call, self)
+        try:
+            return call(self)
+        except guard.errors.caught as error:
+            raise guard.failure(error, name) from error
+
+    fetch.__name__ = name
+    return fetch
+
+
+def _next_in_line(name: str) -> Callable[..., Any]:
+    """The method *name* of whichever class comes after `CheckedCursor`, looked up at each call."""
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        return getattr(super(CheckedCursor, self), name)(*args, **options)
+
+    return call
+
+
+def _bind(cls: type) -> None:
+    """Give *cls* hot methods bound to its driver's own functions: ``super()`` would cost a fifth of the checks."""
+    behind = cls.__mro__[cls.__mro__.index(CheckedCursor) + 1 :]
+    for name in ("execute", "fetchone", "fetchall"):
+        found = next((vars(base)[name] for base in behind if name in vars(base)), None)
+        if callable(found) and name not in vars(cls):
+            setattr(cls, name, _execute(found) if name == "execute" else _fetch(name, found))
 
 
 class CheckedCursor:
@@ -44,6 +97,8 @@ class CheckedCursor:
 
     def __init_subclass__(cls, *, also: tuple[str, ...] = (), **options: Any) -> None:
         super().__init_subclass__(**options)
+        if CheckedCursor in cls.__bases__:
+            _bind(cls)
         for name in also:
             setattr(cls, name, _checked_close(cls) if name == "close" else _checked_method(cls, name))
 
@@ -54,7 +109,7 @@ class CheckedCursor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         try:
-            cast("Any", self).close()
+            self.close()  # type: ignore[attr-defined]  # the driver's own
         except self._guard.errors.caught as failed:
             if self._guard.connection is not None:  # else the session is over, and took its cursors along
                 raise self._guard.failure(failed, "close") from failed
@@ -67,43 +122,15 @@ class CheckedCursor:
 
     # Type checkers see the driver's own signatures instead of these: the methods add checks, not meaning.
     if not TYPE_CHECKING:
-
-        def execute(self, operation=None, params=None, /, **options):
-            guard = self._guard
-            if get_ident() != guard.fast.ident or local.running_loop():
-                return _slow_execute(guard, "execute", super().execute, self, operation, params, options)
-            try:
-                if options:
-                    return super().execute(*given(operation, params), **options)
-                if params is None:
-                    return super().execute(operation)
-                return super().execute(operation, params)
-            except guard.errors.caught as error:
-                raise guard.failure(error, "execute") from error
+        execute = _execute(_next_in_line("execute"))
+        fetchone = _fetch("fetchone", _next_in_line("fetchone"))
+        fetchall = _fetch("fetchall", _next_in_line("fetchall"))
 
         def executemany(self, operation=None, params=None, /, **options):
             return _slow_execute(self._guard, "executemany", super().executemany, self, operation, params, options)
 
-        def fetchone(self):
-            guard = self._guard
-            if get_ident() != guard.fast.ident or local.running_loop():
-                return guard.call("fetchone", super().fetchone)
-            try:
-                return super().fetchone()
-            except guard.errors.caught as error:
-                raise guard.failure(error, "fetchone") from error
-
         def fetchmany(self, *args, **options):
             return self._guard.call("fetchmany", super().fetchmany, *args, **options)
-
-        def fetchall(self):
-            guard = self._guard
-            if get_ident() != guard.fast.ident or local.running_loop():
-                return guard.call("fetchall", super().fetchall)
-            try:
-                return super().fetchall()
-            except guard.errors.caught as error:
-                raise guard.failure(error, "fetchall") from error
 
         def __next__(self):
             if hasattr(super(), "__next__"):
@@ -119,7 +146,7 @@ class CheckedCursor:
             step = super().__next__ if hasattr(super(), "__next__") else _driver_rows(super()).__next__
             try:
                 while True:
-                    if get_ident() != guard.fast.ident or local.running_loop():
+                    if not guard.fast() or local.running_loop():
                         row = guard.run("iteration", step)
                     else:
                         row = step()

@@ -187,8 +187,8 @@ class SessionView(Protocol):
 class Guard:
     """One session's pass: what a cursor asks before it acts, and whom it tells of an error.
 
-    ``fast`` is the owner's token while the session is open, healthy, unshared and unhooked, so that the
-    hot test is one comparison; otherwise `NOBODY`, and every call takes the slow way through `run`.
+    ``fast()`` says whether the caller is the owner's thread and the session open, healthy, unshared and unhooked,
+    in one call of C; otherwise every call takes the slow way through `run`.
     ``connection`` is the driver's, None once the session is over; closing it is the handle's business.
     """
 
@@ -214,7 +214,7 @@ class Guard:
         self.transaction = transaction
         self.lifetime = lifetime
         self.hooks = hooks
-        self.fast = NOBODY
+        self.fast = NOBODY.here
         self.lost = False  # the driver said that the session is gone
         self.kept: object = None
         """The handle, where the scope ended during a call: the cursor that runs it closes it by being dropped."""
@@ -243,13 +243,13 @@ class Guard:
             and not transaction.must_rollback
             and not self.suspect
         )
-        self.fast = self.ownership.token if ready else NOBODY
+        self.fast = self.ownership.token.here if ready else NOBODY.here
         if self.ownership.ended is not None:  # meanwhile, by the thread that ended the scope
-            self.fast = NOBODY
+            self.fast = NOBODY.here
 
     def revoke(self, reason: str) -> None:
         """The session is over for every cursor made in it, for good."""
-        self.fast = NOBODY
+        self.fast = NOBODY.here
         self.connection = None
         self.transaction.break_off(reason)
 

@@ -21,7 +21,6 @@ from .errors import ConnectionClosedError, DriverErrors, Error, TransactionManag
 from .guard import ExecuteHook, Guard, Ownership
 from .handle import Handle
 from .lifetime import Lifetime
-from .local import get_ident
 from .protocols import Backend, DBAPICursor, TransactionStatus
 from .querylog import QueryLog
 from .transaction import CommitHook, Transaction
@@ -115,7 +114,7 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
     def cursor(self) -> CursorT:
         """A new cursor in this session; opens the connection if there is none. Also a context manager."""
         guard = self._guard
-        if guard is None or get_ident() != guard.fast.ident or local.running_loop():
+        if guard is None or not guard.fast() or local.running_loop():
             guard = self._session("cursor")
             return guarded(guard.call("cursor", self._backend._cursor, guard.connection), guard)
         try:

@@ -20,7 +20,8 @@ __all__ = ["author_frames", "files_of", "inherited_from", "is_author_file", "pla
 
 _KIT = Path(__file__).parent
 _OURS = (str(_KIT), str(Path(backend_sdk.__file__).parent))
-_CATALOGUE = str(_KIT / "selftest")  # its backends are the authors' code, as far as blame goes
+# The wrong ones are the authors' code, as far as blame goes.
+_CATALOGUES = tuple(str(_KIT / folder) + os.sep for folder in ("selftest", "django/mutants", "dbapi/mutants"))
 _STANDARD = sysconfig.get_path("stdlib")
 
 
@@ -32,7 +33,7 @@ def author_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
 
 def is_author_file(file: str) -> bool:
     """Whether *file* belongs to neither the kit, nor the SDK, nor Python itself."""
-    if file.startswith(_CATALOGUE + os.sep):
+    if file.startswith(_CATALOGUES):
         return True
     in_standard = file.startswith(_STANDARD) and "site-packages" not in file
     return not (file.startswith("<") or in_standard or any(file.startswith(folder + os.sep) for folder in _OURS))

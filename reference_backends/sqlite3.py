@@ -252,25 +252,31 @@ class SQLiteBackend(
     @override
     def close_connection(self, connection: sqlite3.Connection, /) -> None:
         try:
-            self._end_statements(connection)
+            if self._has_statements(connection):
+                self._end_statements(connection)
         finally:
             connection.close()
 
-    def _end_statements(self, connection: sqlite3.Connection) -> None:
-        """Close the cursors that are in the middle of their rows: each keeps its lock and snapshot, past a close too.
-
-        SQLite tells whether there are any, by what it refuses then; the driver does not tell which.
-        """
+    def _has_statements(self, connection: sqlite3.Connection) -> bool:
+        """Whether any cursor is in the middle of its rows: SQLite lets no function be replaced then."""
         try:
             connection.create_function(_PROBE, 0, _nothing)
             connection.create_function(_PROBE, 0, None)
         except self._driver.OperationalError:
-            for cursor in gc.get_referrers(connection):
-                if isinstance(cursor, self._driver.Cursor):
-                    self._driver.Cursor.close(cursor)
-            connection.create_function(_PROBE, 0, None)
+            return True
         except self._driver.ProgrammingError:  # closed
-            return
+            return False
+        return False
+
+    def _end_statements(self, connection: sqlite3.Connection) -> None:
+        """Close the cursors in the middle of their rows: each keeps its lock and snapshot, past a close too.
+
+        The driver tells of no cursor, but the collector knows them all; only pysqlite3's own, bare ones it does not.
+        """
+        cursor_class = self._driver.Cursor
+        for found in gc.get_objects():
+            if issubclass(type(found), cursor_class) and getattr(found, "connection", None) is connection:
+                cursor_class.close(found)
 
     @override
     def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
@@ -323,7 +329,10 @@ class SQLiteBackend(
             cast("Any", connection).autocommit = legacy
         connection.rollback()
         self.set_autocommit(connection, self.settings.autocommit)
-        self._end_statements(connection)
+        if self._has_statements(connection):
+            self._end_statements(connection)
+            if self._has_statements(connection):
+                raise self._driver.OperationalError("a cursor of the driver's own is in the middle of its rows")
         connection.row_factory = None
         connection.text_factory = str
         for _, name, _file in connection.execute("PRAGMA database_list").fetchall():

@@ -44,7 +44,8 @@ def test_the_wheel_holds_the_three_packages_typed_and_nothing_else(built: Path) 
 
 def test_the_sdist_can_run_the_tests(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "Makefile", "constraints.txt", "mypy.ini", "tests/test_packaging.py"} <= names
 
 

@@ -31,7 +31,7 @@ class ServerError(Exception):
     """A server did not start, or did something else that it must not."""
 
 
-class Unavailable(ServerError):
+class Unavailable(ServerError, OSError):
     """The machine has not got the program."""
 
 

@@ -14,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from backend_sdk import DatabaseWrapper, IntegrityError, OperationalError, TransactionManagementError
+from backend_sdk import (
+    DatabaseWrapper,
+    IntegrityError,
+    OperationalError,
+    TransactionManagementError,
+    TransactionStatus,
+)
 from tests.core.fakes import Driver, FakeWrapper, fake_wrapper, sqlite_wrapper
 
 SQLite = DatabaseWrapper[Any, Any]
@@ -302,6 +308,16 @@ class TestWithoutAutocommit:
             manual.on_commit(notes.of("dropped"))
         with pytest.raises(SomethingElse), manual.atomic(savepoint=False):
             raise SomethingElse
+        manual.commit()
+        assert notes == []
+
+    def test_a_transaction_ended_behind_our_back_drops_those_of_earlier_blocks_too(
+        self, manual: FakeWrapper, driver: Driver, notes: Notes
+    ) -> None:
+        with manual.atomic():
+            manual.on_commit(notes.of("dropped"))
+        with pytest.raises(TransactionManagementError, match="kept nothing"), manual.atomic():
+            driver.connections[0].status = TransactionStatus.IDLE
         manual.commit()
         assert notes == []
 

@@ -234,6 +234,7 @@ LEAKS: dict[str, Callable[[], BaseException]] = {
     "nested arguments": lambda: RuntimeError([("dsn", {"password": LEAK})]),
     "attribute": lambda: Answer(LEAK, [{"dsn": LEAK}]),
     "operating system": lambda: OSError(2, LEAK, LEAK, None, LEAK),
+    "operating system, without a number": lambda: OSError(LEAK),
     "note": lambda: noted(RuntimeError("x"), LEAK),
     "cause": lambda: chained(RuntimeError(LEAK), None),
     "context": lambda: chained(None, RuntimeError(LEAK)),

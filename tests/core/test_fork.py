@@ -181,20 +181,17 @@ DEEDS = [
 READING_DEEDS = [Writing.leave_the_block_by_an_error, Writing.read_by_itself]
 
 
-def children_of_a_writer(folder: str, journal: str, *deeds: str) -> None:
-    for number, (ending, deed) in enumerate(itertools.product(ENDINGS, deeds)):
+def children_of_a_writer(folder: str, journals: str, *deeds: str) -> None:
+    for number, (journal, ending, deed) in enumerate(itertools.product(journals.split(), ENDINGS, deeds)):
         with noted(journal, ending, deed):
             writing = Writing(journal, f"{folder}/{number}")
             in_child(getattr(writing, deed), ending)
             writing.commit()
 
 
-@pytest.mark.parametrize("journal", JOURNALS)
 @pytest.mark.parametrize("deed", [deed.__name__ for deed in DEEDS])
-def test_a_write_transaction_survives_what_a_child_does_and_how_it_ends(
-    journal: str, deed: str, tmp_path: Path
-) -> None:
-    in_interpreter(children_of_a_writer, tmp_path, journal, deed)
+def test_a_write_transaction_survives_what_a_child_does_and_how_it_ends(deed: str, tmp_path: Path) -> None:
+    in_interpreter(children_of_a_writer, tmp_path, " ".join(JOURNALS), deed)
 
 
 def test_a_child_leaves_the_inherited_block_and_reads_by_itself(tmp_path: Path) -> None:

@@ -190,10 +190,11 @@ class TestHooks:
     def test_the_short_way_is_back_afterwards(self, wrapper: FakeWrapper) -> None:
         wrapper.connect()
         guard: Any = wrapper._guard
-        free = guard.fast.ident
+        free = guard.fast
         with wrapper.execute_hook(Witness()):
-            assert guard.fast.ident == 0
-        assert guard.fast.ident == free != 0
+            assert not guard.fast()
+        assert guard.fast is free
+        assert guard.fast()
 
 
 class TestQueryLog:

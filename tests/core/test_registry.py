@@ -176,7 +176,7 @@ class TestPaths:
         module = write(backend("Base") + "\nclass Derived(Base): pass\nAlso = Derived\n")
         assert load_backend_class(module).__name__ == "Derived"
 
-    def test_what_a_module_only_imports_or_leaves_abstract_is_not_its_backend(self, write: Write) -> None:
+    def test_what_a_module_leaves_abstract_is_not_its_backend(self, write: Write) -> None:
         module = write(
             """
             from abc import abstractmethod
@@ -191,6 +191,10 @@ class TestPaths:
             """
         )
         assert load_backend_class(module).__name__ == "Concrete"
+
+    def test_a_backend_that_a_module_imports_does_not_count(self, write: Write) -> None:
+        module = write(backend() + "from reference_backends.sqlite3 import SQLiteBackend\n")
+        assert load_backend_class(module).__name__ == "Mine"
 
     def test_a_module_with_several_backends_asks_which(self, write: Write) -> None:
         module = write(backend("One") + backend("Two"))

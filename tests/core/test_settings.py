@@ -252,7 +252,7 @@ class TestRefusals:
         told = refusal(lambda: MySettings.from_mapping({key: text}))
         assert told.startswith(f"settings of 'default': {key}: holds credentials; give them as USER and PASSWORD")
 
-    @pytest.mark.parametrize("name", ["file:///data/me@work/a:b.db", "my:strange@name", "password"])
+    @pytest.mark.parametrize("name", ["file:///data/a:b/me@work.db", "my:strange@name", "password"])
     def test_a_name_may_look_odd(self, name: str) -> None:
         assert MySettings(name=name).name == name
 

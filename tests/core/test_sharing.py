@@ -189,30 +189,40 @@ CALLS: dict[str, tuple[str, Callable[[FakeWrapper, Any], object]]] = {
 
 
 class TestTakingTurns:
+    @pytest.mark.parametrize("owner_first", [False, True])
     @pytest.mark.parametrize(("step", "call"), CALLS.values(), ids=CALLS)
     def test_below_thread_safety_2_no_call_overlaps_another(
-        self, driver: Driver, step: str, call: Callable[[FakeWrapper, Any], object]
+        self, driver: Driver, step: str, call: Callable[[FakeWrapper, Any], object], owner_first: bool
     ) -> None:
         wrapper = fake_wrapper(driver, threadsafety=1)
-        mine, others = wrapper.cursor().execute("SELECT 1"), wrapper.cursor().execute("SELECT 1")
-        meeting = Meeting(SHORT)
-        driver.plan("execute", meeting)
-        driver.plan(step, meeting)
-        with wrapper.shared():
-            first = Worker(lambda: mine.execute("SELECT 2"))
-            second = Worker(lambda: call(wrapper, others))
-            outcomes = [self.outcome(first), self.outcome(second)]
-        assert driver.collisions == []
-        assert not meeting.met
-        assert None in outcomes
+        one, other = wrapper.cursor().execute("SELECT 1"), wrapper.cursor().execute("SELECT 1")
+        meeting, inside = Meeting(SHORT), threading.Event()
 
-    @staticmethod
-    def outcome(worker: Worker) -> Exception | None:
-        try:
-            worker.result()
-        except ConnectionClosedError as error:  # the other one closed first
-            return error
-        return None
+        def come_first() -> None:
+            inside.set()
+            meeting()
+
+        def execute() -> None:
+            try:
+                one.execute("SELECT 2")
+            except ConnectionClosedError:
+                assert step == "close"  # the borrower was faster
+
+        with wrapper.shared():
+            # The first comes into the driver and waits there for the second, which must not come.
+            first, second = (step, "execute") if not owner_first else ("execute", step)
+            driver.plan(first, come_first)
+            driver.plan(second, meeting)
+            if owner_first:
+                borrower = Worker(lambda: inside.wait(PATIENCE) and call(wrapper, other))
+                execute()
+            else:
+                borrower = Worker(lambda: call(wrapper, other))
+                assert inside.wait(PATIENCE)
+                execute()
+            borrower.result()
+        assert inside.is_set()
+        assert (driver.collisions, meeting.met) == ([], False)
 
     @pytest.mark.parametrize("level", [2, 3])
     def test_from_thread_safety_2_on_threads_are_inside_at_the_same_time(self, driver: Driver, level: int) -> None:

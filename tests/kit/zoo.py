@@ -9,13 +9,19 @@ from pathlib import Path
 
 from conformance import Report, Verdict, check
 
-FOLDER = Path(__file__).with_name("zoo")
+FOLDER = Path(__file__).with_name("zoo_verdicts")
 
 BACKENDS = {
     "baseline": "conformance.selftest.baseline:BaselineBackend",
     "sqlite3": "sqlite3",
     "structural": "examples.structural_backend",
 }
+
+ON_SERVERS = {
+    "postgresql": "reference_backends.postgresql",
+    "mysql": "reference_backends.mysql",
+}
+"""Their test supports find or start the server."""
 
 
 def verdicts(report: Report) -> str:
@@ -32,7 +38,7 @@ def recorded(name: str) -> str:
 
 
 def main() -> None:
-    for name, target in BACKENDS.items():
+    for name, target in (BACKENDS | ON_SERVERS).items():
         (FOLDER / f"{name}.txt").write_text(verdicts(check(target)))
 
 

@@ -113,9 +113,15 @@ def any_driver(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Datab
     made.close()
 
 
+def fill(database: Database) -> None:
+    database.witness().executescript(
+        "PRAGMA synchronous=OFF; BEGIN; CREATE TABLE t (a INTEGER UNIQUE); INSERT INTO t VALUES (1), (2), (3); COMMIT"
+    )
+
+
 @pytest.fixture
 def table(database: Database) -> Database:
-    database.witness().executescript("CREATE TABLE t (a INTEGER UNIQUE); INSERT INTO t VALUES (1), (2), (3)")
+    fill(database)
     return database
 
 
@@ -876,14 +882,13 @@ class TestSession:
 
 class TestClosing:
     def test_a_cursor_in_the_middle_of_its_rows_holds_no_lock_after_a_close(self, any_driver: Database) -> None:
-        witness = any_driver.witness()
-        witness.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)")
+        fill(any_driver)
         wrapper = any_driver.wrapper()
         cursors = [wrapper.cursor() for _ in range(3)]
         for cursor in cursors[:2]:
             cursor.execute("SELECT a FROM t").fetchone()
         wrapper.close()
-        witness.execute("DELETE FROM t")
+        any_driver.witness().execute("DELETE FROM t")
 
     def test_a_dropped_wrapper_leaves_no_lock_behind_its_cursors(self, table: Database) -> None:
         wrapper, witness = DatabaseWrapper(SQLiteBackend(table.settings())), table.witness()
@@ -990,12 +995,6 @@ def write_pragma(connection: sqlite3.Connection, name: str, setting: object) -> 
         connection.execute(f"PRAGMA {name}={setting}").fetchall()
     except sqlite3.OperationalError:
         return  # not a value that this pragma takes
-
-
-def pending(connection: sqlite3.Connection) -> sqlite3.Cursor:
-    cursor = connection.execute("SELECT * FROM (VALUES (1), (2), (3))")
-    cursor.fetchone()
-    return cursor
 
 
 SWITCHED: dict[str, list[str]] = {
@@ -1147,6 +1146,22 @@ class TestReset:
         assert value(connection, "SELECT count(*) FROM t") == 4
         with pytest.raises(sqlite3.ProgrammingError):
             cursor.fetchone()
+
+    def test_a_bare_cursor_is_ended_where_it_can_be_found_and_else_the_session_is_not_passed_on(
+        self, any_driver: Database
+    ) -> None:
+        fill(any_driver)
+        backend, connection = any_driver.opened()
+        cursor = connection.execute("SELECT a FROM t")
+        cursor.fetchone()
+        if any_driver.driver is sqlite3:
+            backend.reset(connection)
+            any_driver.witness().execute("DELETE FROM t")
+        else:
+            with pytest.raises(any_driver.driver.OperationalError, match="in the middle of its rows"):
+                backend.reset(connection)
+        cursor.close()
+        backend.reset(connection)
 
     def test_a_session_that_cannot_be_freed_of_its_lock_is_not_passed_on(self, table: Database) -> None:
         table.opened(journal_mode="WAL")[1].close()
