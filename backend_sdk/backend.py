@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cached_property
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -133,8 +134,13 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
     def errors_for(self, example: object, /) -> DriverErrors:
         """The driver's error classes: as declared, else those of the driver that made *example*."""
         if SupportsDriverErrors in self.abilities:
-            return driver_errors(self.driver_errors)
+            return self._driver_errors
         return errors_of_driver(example)
+
+    @cached_property
+    def _driver_errors(self) -> DriverErrors:
+        """Asked for at each open, and the same for as long as the driver is."""
+        return driver_errors(self.driver_errors)
 
     @final
     def lost_transaction(self, connection: ConnT, /) -> bool:

@@ -30,7 +30,7 @@ class PostgreSQLSupport:
     @contextmanager
     def database(self, mapping: Mapping[str, Any], _workdir: Path) -> Iterator[Mapping[str, Any]]:
         name = f"conformance_{secrets.token_hex(4)}"
-        self._administer(mapping, f"CREATE DATABASE {name}")
+        self._administer(mapping, f"CREATE DATABASE {name}", and_since_15=" STRATEGY FILE_COPY")  # in half the time
         try:
             yield {**mapping, "NAME": name}
         finally:
@@ -63,8 +63,10 @@ class PostgreSQLSupport:
     def sleep_statement(self, seconds: float) -> str:
         return f"SELECT pg_sleep({seconds})"
 
-    def _administer(self, mapping: Mapping[str, Any], statement: str) -> None:
+    def _administer(self, mapping: Mapping[str, Any], statement: str, *, and_since_15: str = "") -> None:
         with self.witness(mapping) as connection:
+            if connection.info.server_version >= 150000:
+                statement += and_since_15
             connection.execute(statement.encode())
 
 
