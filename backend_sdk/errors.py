@@ -38,6 +38,7 @@ __all__ = [
     "UnknownAliasError",
     "UnknownEngineError",
     "Warning",
+    "as_bytes",
     "driver_errors",
     "errors_of_driver",
     "raise_together",
@@ -259,6 +260,14 @@ def _clean(error: BaseException, secrets: list[str]) -> None:
                 setattr(error, name, cleaned)
 
 
+def as_bytes(text: str) -> bytes:
+    """*text* in UTF-8, whatever it holds: undecodable bytes as they were, other lone surrogates as they are."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+
+
 def without(value: T, secrets: list[str]) -> T:
     """*value* itself, or where a text in it holds one of *secrets*, a copy with ``***`` in its place."""
     made: Any = value
@@ -267,7 +276,7 @@ def without(value: T, secrets: list[str]) -> T:
             made = made.replace(secret, "***")
     elif isinstance(made, bytes):
         for secret in secrets:
-            made = made.replace(secret.encode(errors="surrogateescape"), b"***")
+            made = made.replace(as_bytes(secret), b"***")
     elif type(made) is dict:
         made = {name: without(item, secrets) for name, item in made.items()}
     elif type(made) in {tuple, list}:

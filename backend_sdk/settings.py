@@ -32,7 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
 
 from ._explain import refuse_unknown_keys, settings_error
-from .errors import ImproperlyConfigured
+from .errors import ImproperlyConfigured, as_bytes
 from .frozen import MASK, FrozenDict, freeze, names_secret
 from .urls import parse_url
 
@@ -352,8 +352,8 @@ def _spellings(texts: Iterator[str]) -> tuple[str, ...]:
     """Each of *texts* plain, percent-encoded and with its quotes escaped; the longest first."""
     found: set[str] = set()
     for text in filter(None, texts):
-        encoded = {quote(text, safe=safe, errors="surrogateescape") for safe in ("", "/", "!$&'()*+,;=:")}
-        encoded.add(quote_plus(text, errors="surrogateescape"))
+        encoded = {quote(as_bytes(text), safe=safe) for safe in ("", "/", "!$&'()*+,;=:")}
+        encoded.add(quote_plus(as_bytes(text)))
         found |= {text, repr(text)[1:-1], text.replace("\\", "\\\\").replace("'", "\\'"), *encoded}
         found |= {re.sub("%..", lambda code: code[0].lower(), spelling) for spelling in encoded}
     return tuple(sorted(found, key=len, reverse=True))

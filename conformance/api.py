@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checks import load_register
-from .kinds import ADVISORY, default_profile
+from .kinds import ADVISORY, can_be_judged, default_profile
 from .runner import Refused, RunnerError, Selection, Unreachable, run_checks, select_ids
 from .summary import ExitCode, Report
 from .waivers import apply_waivers, read_waivers
@@ -42,6 +42,9 @@ def check(
     """
     profile = profile or default_profile(target)
     register = load_register()
+    if not can_be_judged(target, profile):
+        problem = f"the profile {profile!r} says nothing about such a target"
+        return Report(target, level, [], register, problem, ExitCode.USAGE)
     accepted = read_waivers(Path(waivers), register) if waivers else {}
     patterns = [pattern for pattern in select if pattern.strip()]
     ids = select_ids(register, patterns, level=level, profile=profile)
@@ -55,6 +58,7 @@ def check(
         jobs=jobs or os.cpu_count() or 1,
         base=dict(settings or {}),
         advisory=ADVISORY.get(profile, frozenset()),
+        profile="" if profile == default_profile(target) else profile,
     )
     try:
         results = run_checks(target, register, selection, report)

@@ -92,7 +92,7 @@ def _judge_exception(
 
 def _blamed(subject: Judged, entry: Requirement, method: str) -> tuple[str, str]:
     """Where the method that has to meet the requirement is, and the foreign base it is inherited from, if so."""
-    return subject.blamed(name for name in (method, *entry.blame) if name)
+    return subject.blamed([name for name in (method, *entry.blame) if name], entry.profile)
 
 
 def _one_line(error: BaseException) -> str:

@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 conformant, 1 violations, 2 usage or settings, 3 something could not run, "
         "4 the kit's own fault, 5 nothing selected, 130 interrupted.",
     )
-    parser.add_argument("target", nargs="+", help="engine name, module, module:Class, file.py, django:engine or dbapi:module")
+    parser.add_argument(
+        "target", nargs="+", help="engine name, module, module:Class, file.py, django:engine or dbapi:module"
+    )
     parser.add_argument("--settings", metavar="FILE", help="TOML or JSON with DATABASES in Django's form")
     parser.add_argument("--url", help="the database, as scheme://user:password@host:port/name?option=value")
     parser.add_argument(

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Judged", "JudgedTarget"]
 
@@ -27,7 +27,7 @@ class Judged(Protocol):
         """The files of the author's code and of what it is derived from."""
         ...
 
-    def blamed(self, methods: Iterable[str]) -> tuple[str, str]:
+    def blamed(self, methods: Iterable[str], profile: str) -> tuple[str, str]:
         """``file:line`` of the first of *methods* that has one, and the foreign base it is inherited from, if so."""
         ...
 

@@ -25,9 +25,13 @@ def alias_mapping(file: str | None, url: str | None, single: Iterable[str]) -> d
 
 
 def django_mapping(file: str | None, url: str | None, single: Iterable[str]) -> dict[str, Any]:
-    """All settings of a Django project with the kit's own table CONFORMANCE; URL and single keys are for ``default``."""
+    """All settings of a Django project, the kit's table CONFORMANCE among them; URL and keys are for ``default``."""
     content = dict(_content(Path(file))) if file else {}
-    if content and "DATABASES" not in content and not any(isinstance(content.get(key), Mapping) for key in ("default", "CONFORMANCE")):
+    if (
+        content
+        and "DATABASES" not in content
+        and not any(isinstance(content.get(key), Mapping) for key in ("default", "CONFORMANCE"))
+    ):
         content = {"DATABASES": {"default": content}}  # one alias alone, as for backends of this SDK
     databases = content.get("DATABASES", {})
     if not isinstance(databases, Mapping) or not all(isinstance(alias, Mapping) for alias in databases.values()):

@@ -108,7 +108,15 @@ def requirement(
 
 
 def untested(
-    id: str, sentence: str, *, reason: str, source: str, why: str, level: int = 1, keyword: Keyword = "MUST", profile: str = "sdk"
+    id: str,
+    sentence: str,
+    *,
+    reason: str,
+    source: str,
+    why: str,
+    level: int = 1,
+    keyword: Keyword = "MUST",
+    profile: str = "sdk",
 ) -> None:
     """Register a requirement that no check can decide; *why* says what stands in the way."""
     _add(Requirement(id, keyword, sentence, reason, source, level, profile=profile, untested=why))

@@ -46,6 +46,8 @@ class Selection:
     base: Mapping[str, Any] = field(default_factory=dict)
     advisory: frozenset[str] = frozenset()
     """Profiles whose violations are reported as strict."""
+    profile: str = ""
+    """The profile asked for, where it is not the one of the target's kind."""
 
 
 def run_checks(
@@ -103,6 +105,7 @@ class _Run:
             "target": self.target,
             "base": dict(self.selection.base),
             "folder": str(self.folder),
+            "profile": self.selection.profile,
             "path": [os.getcwd(), *sys.path],
         }
         _send(requests, config)
@@ -164,7 +167,8 @@ class _Run:
         if result.verdict.is_violation and self.register[result.id].profile in self.selection.advisory:
             result = replace(result, verdict=Verdict.STRICT)
         if result.verdict is not Verdict.PASS:
-            result = replace(result, rerun=f"python -m conformance {self.target} --select {result.id}")
+            profile = f" --profile {self.selection.profile}" if self.selection.profile else ""
+            result = replace(result, rerun=f"python -m conformance {self.target}{profile} --select {result.id}")
         self.done[result.id] = result
         self.report(result)
 
@@ -223,7 +227,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def select_ids(
     register: Mapping[str, Requirement], patterns: Iterable[str], *, level: int, profile: str
 ) -> tuple[str, ...]:
-    """IDs of what *profile* tries up to *level* that match any of *patterns* (an ID, its prefix or a group); all without any."""
+    """IDs of *profile* up to *level* that match any of *patterns* (an ID, its prefix or a group); all without any."""
     wanted = [pattern.strip().lower() for pattern in patterns if pattern.strip()]
     chosen = {
         entry.id

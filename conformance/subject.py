@@ -289,7 +289,7 @@ class Subject:
     def author_files(self) -> set[str]:
         return files_of(self.cls)
 
-    def blamed(self, methods: Iterable[str]) -> tuple[str, str]:
+    def blamed(self, methods: Iterable[str], _profile: str) -> tuple[str, str]:
         for name in methods:
             where, _ = self.place_of(name)
             if where:

@@ -58,7 +58,9 @@ class Child:
 class Zygote:
     """Forks, watches and reaps. One thread, no locks: it must stay safe to fork."""
 
-    def __init__(self, target: JudgedTarget, register: Mapping[str, Requirement], folder: Path, send: Callable[..., None]):
+    def __init__(
+        self, target: JudgedTarget, register: Mapping[str, Requirement], folder: Path, send: Callable[..., None]
+    ) -> None:
         self.target = target
         self.register = register
         self.folder = folder
@@ -282,7 +284,7 @@ def _first_line(descriptor: int) -> bytes:
 def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -> JudgedTarget | None:
     """The target, its server started where it needs one; None after saying why not."""
     try:
-        target = load_judged(config["target"], config["base"])
+        target = load_judged(config["target"], config["base"], config["profile"])
         target.check_base()
     except ImproperlyConfigured as error:
         send(refused=str(error))

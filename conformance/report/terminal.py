@@ -33,8 +33,10 @@ STYLES = {
     Verdict.HANG: ("bold red", "∞", "hang"),
     Verdict.CRASH: ("bold red", "☠", "crash"),
     Verdict.KIT_ERROR: ("bold red", "#", "kit error"),
+    Verdict.STRICT: ("yellow", "§", "strict"),
+    Verdict.INHERITED: ("dim", "^", "inherited"),
 }
-QUIET = {Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.BLOCKED}
+QUIET = {Verdict.PASS, Verdict.NOT_APPLICABLE, Verdict.BLOCKED, Verdict.INHERITED}
 
 
 class Terminal:
@@ -70,6 +72,7 @@ class Terminal:
                 if result.verdict not in QUIET:
                     self._finding(result)
             self._blocked(report)
+            self._inherited(report)
         style = "bold green" if report.exit_code == 0 else "bold red"
         self.console.print(f"[{style}]{escape(report.headline)}[/]")
 
@@ -96,6 +99,14 @@ class Terminal:
                 by_root.setdefault(root, []).append(result.id)
         for root, ids in by_root.items():
             self.console.print(f"\n{_label(Verdict.BLOCKED)} by {root}: {', '.join(ids)}")
+
+    def _inherited(self, report: Report) -> None:
+        found = [result for result in report.results if result.verdict is Verdict.INHERITED]
+        if found:
+            bases = ", ".join(sorted({result.inherited for result in found}))
+            self.console.print(f"\n{_label(Verdict.INHERITED)} from {escape(bases)}, not your code, not counted:")
+            for result in found:
+                self.console.print(f"    {result.id} {escape(result.requirement)}")
 
 
 def _label(verdict: Verdict) -> str:

@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parent.parent
 
 def wrong(kills: str, *, says: str) -> Callable[[T], T]:
     """Mark the decorated class as a wrong one; `listed` reads the mark, and both arguments must be plain texts."""
-    assert kills and says
+    assert kills, says
     return lambda cls: cls
 
 

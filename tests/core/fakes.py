@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from typing_extensions import override
 
@@ -136,10 +136,6 @@ class FakeConnection:
             self.driver.play(step)
             if status is not None:
                 self.status = status
-
-    def cursor(self) -> FakeCursor:
-        self.do("cursor")
-        return FakeCursor(self)
 
     def close(self) -> None:
         self.closed = True
@@ -372,8 +368,6 @@ def sqlite_wrapper(name: str | Path = ":memory:", alias: str = "default", **sett
 class Worker:
     """One other thread, which runs *function* and keeps what came of it."""
 
-    waiting: ClassVar[float] = PATIENCE
-
     def __init__(self, function: Callable[[], Any], name: str | None = None) -> None:
         self._function = function
         self._result: Any = None
@@ -388,7 +382,7 @@ class Worker:
             self._error = error
 
     def result(self) -> Any:
-        self._thread.join(self.waiting)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the other thread hangs"
         if self._error is not None:
             try:

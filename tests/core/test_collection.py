@@ -40,7 +40,7 @@ from tests.core.fakes import (
     sqlite_wrapper,
 )
 
-Any_ = DatabaseWrapper[Any, Any]
+Wrapper = DatabaseWrapper[Any, Any]
 
 
 class SomethingElse(Exception):
@@ -59,20 +59,20 @@ def driver() -> Driver:
     return Driver()
 
 
-def never_opened(wrapper: Any_) -> None:
+def never_opened(wrapper: Wrapper) -> None:
     assert not wrapper.is_open
 
 
-def opened(wrapper: Any_) -> None:
+def opened(wrapper: Wrapper) -> None:
     wrapper.cursor().execute("SELECT 1").fetchall()
 
 
-def closed(wrapper: Any_) -> None:
+def closed(wrapper: Wrapper) -> None:
     opened(wrapper)
     wrapper.close()
 
 
-def after_an_sql_error(wrapper: Any_) -> None:
+def after_an_sql_error(wrapper: Wrapper) -> None:
     try:
         wrapper.cursor().execute("SELEKT")
     except OperationalError:
@@ -80,7 +80,7 @@ def after_an_sql_error(wrapper: Any_) -> None:
     raise AssertionError("no error")
 
 
-def after_a_block_left_by_an_exception(wrapper: Any_) -> None:
+def after_a_block_left_by_an_exception(wrapper: Wrapper) -> None:
     try:
         with wrapper.atomic(), wrapper.atomic():
             wrapper.cursor().execute("CREATE TABLE t (i)")
@@ -89,7 +89,7 @@ def after_a_block_left_by_an_exception(wrapper: Any_) -> None:
         return
 
 
-def after_a_refused_foreign_call(wrapper: Any_) -> None:
+def after_a_refused_foreign_call(wrapper: Wrapper) -> None:
     opened(wrapper)
     refused: list[bool] = []
 
@@ -105,7 +105,7 @@ def after_a_refused_foreign_call(wrapper: Any_) -> None:
     assert refused
 
 
-STATES: dict[str, Callable[[Any_], None]] = {
+STATES: dict[str, Callable[[Wrapper], None]] = {
     state.__name__: state
     for state in (
         never_opened,

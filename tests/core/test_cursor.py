@@ -234,6 +234,16 @@ class TestIteration:
         assert list(cursor) == [(1,), (2,), (3,)]
         assert list(cursor) == []
 
+    def test_so_does_it_with_a_hook_and_while_shared(self, wrapper: FakeWrapper) -> None:
+        cursor: Any = hooked(wrapper)
+        assert list(cursor.execute("SELECT 1")) == [(1,), (2,), (3,)]
+        rows = iter(cursor.execute("SELECT 1"))
+        assert next(rows) == (1,)
+        with wrapper.shared():
+            assert next(rows) == (2,)
+            assert list(cursor) == [(3,)]
+        assert list(rows) == []
+
     def test_next_gives_the_next_row_and_ends(self, wrapper: FakeWrapper) -> None:
         cursor: Any = wrapper.cursor().execute("SELECT 1")
         assert [next(cursor), next(cursor), next(cursor)] == [(1,), (2,), (3,)]

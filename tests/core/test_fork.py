@@ -446,6 +446,40 @@ def test_a_child_forked_by_another_thread_does_not_own_the_wrapper() -> None:
     in_interpreter(a_child_of_another_thread)
 
 
+def a_child_with_a_new_thread_of_an_old_ident() -> None:
+    ready, done = threading.Event(), threading.Event()
+    made: list[Any] = []
+
+    def own() -> None:
+        opened, unopened = talkative_wrapper(), talkative_wrapper()
+        made.extend([threading.get_ident(), opened, opened.cursor().execute("SELECT 1"), unopened])
+        ready.set()
+        assert done.wait(PATIENCE)
+
+    owner = Worker(own)
+    assert ready.wait(PATIENCE)
+    ident, opened, cursor, unopened = made
+
+    def use_all() -> bool:
+        if threading.get_ident() != ident:
+            return False
+        for use in (opened.cursor, opened.close, unopened.cursor, cursor.fetchone, lambda: cursor.execute("SELECT 1")):
+            refused(ThreadSharingError, use)
+        return True
+
+    def work() -> None:
+        # Where the system gives the ident to nobody, there is nobody to refuse.
+        any(Worker(use_all).result() for _ in range(200))
+
+    in_child(work)
+    done.set()
+    owner.result()
+
+
+def test_a_childs_thread_with_the_ident_of_a_parents_thread_is_refused() -> None:
+    in_interpreter(a_child_with_a_new_thread_of_an_old_ident)
+
+
 def a_child_while_another_thread_is_inside_the_driver() -> None:
     driver = talkative_driver()
     wrapper = fake_wrapper(driver)

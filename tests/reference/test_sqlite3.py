@@ -856,9 +856,9 @@ class TestSession:
 
         thread = threading.Thread(target=cancel)
         thread.start()
-        endless = "WITH RECURSIVE r (n) AS (SELECT running() UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r"
+        rows = "SELECT running() UNION ALL SELECT n + 1 FROM r LIMIT 30000000"
         with pytest.raises(OperationalError, match="interrupted"):
-            wrapper.cursor().execute(endless)
+            wrapper.cursor().execute(f"WITH RECURSIVE r (n) AS ({rows}) SELECT max(n) FROM r")
         thread.join()
         assert value(wrapper, "SELECT 1") == 1
 
@@ -1175,6 +1175,13 @@ class TestReset:
                 backend.reset(connection)
         finally:
             connection.close()
+
+    def test_a_lock_that_the_settings_ask_for_is_kept(self, table: Database) -> None:
+        backend, connection = table.opened(journal_mode="WAL", pragmas={"LOCKING_MODE": "EXCLUSIVE"})
+        connection.execute("INSERT INTO t VALUES (4)")
+        backend.reset(connection)
+        backend.init_connection_state(connection)
+        assert locked(table.witness(), "SELECT a FROM t")
 
     def test_the_options_of_the_settings_hold_again(self, table: Database) -> None:
         options: dict[str, Any] = {
