@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from .subject import AnyWrapper, Subject
 
 __all__ = [
-    "RefusedOpen", "accepted", "break_connection", "caught", "descriptors", "is_driver_error", "methods_called",
-    "refused_open", "unreachable", "system_calls",
+    "RefusedOpen",
+    "accepted",
+    "break_connection",
+    "caught",
+    "descriptors",
+    "is_driver_error",
+    "methods_called",
+    "refused_open",
+    "system_calls",
+    "unreachable",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from backend_sdk import (
 )
 
 from ..probes import RecordingBackend, settles
-from ..provoke import caught, descriptors, methods_called, refused_open, unreachable, system_calls
+from ..provoke import caught, descriptors, methods_called, refused_open, system_calls, unreachable
 from ..register import requirement, untested
 from ..verdict import CouldNotRun
 

@@ -65,7 +65,7 @@ class BaselineParams(TypedDict):
 
 
 class BaselineConnection(sqlite3.Connection):
-    """Ends the statements that are under way: each would keep its lock past the close, as long as its cursor is held."""
+    """Ends the statements that are under way: each keeps its lock past the close, while its cursor is held."""
 
     @override
     def close(self) -> None:

@@ -122,7 +122,7 @@ class TestNames:
     def test_a_name_that_two_distributions_claim_is_refused_with_both(
         self, write: Write, distribute: Callable[..., None]
     ) -> None:
-        one, other = write(backend()), write(backend())
+        one, other = sorted([write(backend()), write(backend())])
         distribute("one", mydb=f"{one}:Mine")
         distribute("other", mydb=f"{other}:Mine")
         assert refused("mydb") == (

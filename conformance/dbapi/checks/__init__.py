@@ -1,0 +1,1 @@
+"""What PEP 249 promises; one module per part."""

@@ -1,0 +1,199 @@
+"""Threads, and what is left when a wrapper is dropped."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from conformance.probes import at_once, in_thread, settles
+from conformance.provoke import caught
+from conformance.register import requirement
+
+if TYPE_CHECKING:
+    from ..subject import DjangoSubject
+
+CHECKED = ("validate_thread_sharing", "allow_thread_sharing", "close", "commit", "rollback", "_cursor", "cursor",
+           "_prepare_cursor", "make_cursor", "set_autocommit", "savepoint")  # fmt: skip
+
+
+@requirement(
+    "DJTHR-001",
+    "Another thread is refused a cursor, commit, rollback and close, by Django's DatabaseError",
+    reason="two threads in one session corrupt the protocol, or one another's transactions",
+    source="Django, BaseDatabaseWrapper.validate_thread_sharing",
+    level=2,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=CHECKED,
+)
+def refuses(subject: DjangoSubject) -> None:
+    wrapper = subject.wrapper()
+    wrapper.ensure_connection()
+    for name in ("cursor", "commit", "rollback", "close"):
+        elsewhere = partial(in_thread, getattr(wrapper, name))
+        subject.require_django_error(f"{name}() in another thread", elsewhere, "DatabaseError")
+
+
+@requirement(
+    "DJTHR-002",
+    "A call that is refused for its thread has changed nothing",
+    reason="a transaction rolled back, or a wrapper closed, by somebody who was told he may not",
+    source="Django, BaseDatabaseWrapper.validate_thread_sharing",
+    level=2,
+    profile="django",
+    after=("DJTHR-001", "DJTX-006"),
+    blame=CHECKED,
+    advice="call validate_thread_sharing() before anything else",
+)
+def changes_nothing(subject: DjangoSubject) -> None:
+    subject.needs_transactions()
+    subject.create_table()
+    wrapper = subject.wrapper()
+    wrapper.ensure_connection()
+    wrapper.set_autocommit(False)
+    subject.insert(wrapper, 1)
+    held = wrapper.connection
+    for name in ("commit", "rollback", "close", "cursor"):
+        before = {
+            key: value for key, value in vars(wrapper).items() if isinstance(value, bool | int | float | str | None)
+        }
+        caught(partial(in_thread, getattr(wrapper, name)))
+        after = {key: vars(wrapper).get(key) for key in before}
+        changed = [key for key in before if before[key] != after[key]]
+        subject.require(wrapper.connection is held, f"a refused {name}() has taken the connection away", blame=name)
+        subject.require(not changed, f"a refused {name}() has changed {', '.join(changed)}", blame=name)
+        subject.require_seen(0, f"after a refused {name}()", blame=name)
+        own = subject.own(wrapper)
+        subject.require(own == 1, f"after a refused {name}() the owner sees {own} of his 1 row(s)", blame=name)
+    wrapper.commit()
+    subject.require_seen(1, "after the owner's commit()")
+
+
+@requirement(
+    "DJTHR-003",
+    "While a wrapper is shared another thread can work with it, and afterwards cannot",
+    reason="live-server tests share one, with all that the engine holds inside",
+    source="Django, BaseDatabaseWrapper.inc_thread_sharing",
+    level=2,
+    profile="django",
+    after=("DJTHR-001",),
+    blame=("inc_thread_sharing", "dec_thread_sharing", *CHECKED),
+    advice="hand sharing on to a wrapper that the engine holds inside",
+)
+def sharing(subject: DjangoSubject) -> None:
+    wrapper = subject.wrapper()
+    query = f"SELECT 1{wrapper.features.bare_select_suffix}"
+    subject.scalar(wrapper, query)
+    wrapper.inc_thread_sharing()
+    try:
+        found = in_thread(lambda: subject.scalar(wrapper, query))
+        in_thread(wrapper.close)
+        in_thread(wrapper.ensure_connection)
+    except Exception as error:
+        subject.fail(f"while the wrapper was shared another thread got {type(error).__name__}: {error}")
+    subject.require(found == 1, f"another thread's SELECT 1 on a shared wrapper returned {found!r}")
+    wrapper.dec_thread_sharing()
+    subject.require_django_error("cursor() in another thread after sharing", lambda: in_thread(wrapper.cursor))
+
+
+@requirement(
+    "DJTHR-004",
+    "Threads with wrappers of their own work at the same time",
+    reason="it is how every server runs",
+    source="Django docs, databases: connection management",
+    level=2,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=("get_new_connection", "connect", "get_connection_params"),
+)
+def side_by_side(subject: DjangoSubject) -> None:
+    subject.create_table()
+    own = subject.wrapper()
+    subject.insert(own, 1)
+
+    def work(_number: int) -> tuple[int, int]:
+        wrapper = subject.cls(subject.alias_settings(), "default")
+        held = 0
+        for _ in range(5):
+            held = subject.own(wrapper)
+        identity = id(wrapper.connection)
+        wrapper.close()
+        return held, identity
+
+    found = at_once(4, work)
+    subject.require([held for held, _ in found] == [1] * 4, f"four threads counted {[held for held, _ in found]} rows")
+
+
+@requirement(
+    "DJTHR-005",
+    "A thread that is refused a cursor has opened no connection",
+    reason="sessions that belong to nobody stay open",
+    source="the contract, section 3: ownership before action",
+    level=2,
+    profile="strict",
+    after=("DJTHR-001",),
+    blame=("_cursor", "cursor", "ensure_connection", "connect"),
+)
+def refused_before_opening(subject: DjangoSubject) -> None:
+    for name in ("cursor", "ensure_connection"):
+        wrapper = subject.wrapper()
+        error = caught(partial(in_thread, getattr(wrapper, name)))
+        subject.require(wrapper.connection is None, f"another thread's {name}() has opened a connection", blame=name)
+        subject.require(error is not None, f"another thread's {name}() was not refused", blame=name)
+
+
+@requirement(
+    "DJGC-001",
+    "A wrapper that was dropped is gone after a collection, and its session with it",
+    reason="a list in a class keeps the sessions of threads that have long ended",
+    source="Django, connections: one wrapper per thread",
+    level=2,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=("get_new_connection", "connect", "__init__"),
+    advice="hold wrappers and connections by weak references, or not at all",
+)
+def collected(subject: DjangoSubject) -> None:
+    before = subject.sessions()
+    dropped = in_thread(lambda: _dropped(subject))
+    gc.collect()
+    subject.require(dropped() is None, f"a dropped wrapper is kept alive by {_holders(dropped())}", blame="connect")
+    left = subject.sessions() - before
+    subject.require(
+        settles(lambda: subject.sessions() <= before),
+        f"a dropped wrapper has left {left} session(s)",
+        blame="get_new_connection",
+    )
+
+
+@requirement(
+    "DJGC-002",
+    "Dropping the last reference frees a wrapper and its session at once, without the collector",
+    reason="until the collector comes by, sessions of ended threads use up the server's limit",
+    source="the contract, section 3: no cycles",
+    level=2,
+    profile="strict",
+    after=("DJGC-001",),
+    blame=("__init__",),
+)
+def freed_at_once(subject: DjangoSubject) -> None:
+    from conformance.garbage import collected_by_hand
+
+    with collected_by_hand():
+        dropped = _dropped(subject)
+        alive = dropped() is not None
+    subject.require(not alive, "a dropped wrapper waits for the collector: it is part of a cycle")
+
+
+def _dropped(subject: DjangoSubject) -> weakref.ref[Any]:
+    wrapper = subject.cls(subject.alias_settings(), "default")
+    subject.scalar(wrapper, f"SELECT 1{wrapper.features.bare_select_suffix}")
+    return weakref.ref(wrapper)
+
+
+def _holders(wrapper: Any) -> str:
+    from conformance.garbage import holders_of
+
+    return ", ".join(holders_of([wrapper])[:3])

@@ -1,0 +1,1 @@
+"""What the pooled backends are made of; import from `reference_backends.pooled`."""

@@ -1,0 +1,73 @@
+"""Leases whose thread or task is gone while somebody still holds the wrapper, or the connection itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from backend_sdk import handle_of
+
+from .owners import Owner
+from .slots import Slot
+
+__all__ = ["Orphans"]
+
+ConnT = TypeVar("ConnT")
+
+
+class Orphans(Generic[ConnT]):
+    """Noted in finalizers, ended by whoever acquires or tends next."""
+
+    def __init__(self) -> None:
+        self._new: deque[tuple[Slot[ConnT], Owner]] = deque()
+        self._seen: list[tuple[Slot[ConnT], Owner, bool]] = []  # to be looked at again; whether without a handle
+
+    def note(self, slots: tuple[Slot[ConnT], ...], owner: Owner) -> bool:
+        """Note *owner*'s leases; whether there were any."""
+        lost = [(slot, owner) for slot in slots if slot.owner is owner]
+        self._new.extend(lost)
+        return bool(lost)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to end."""
+        return bool(self._new)
+
+    def end(self) -> None:
+        """End what was noted."""
+        while self._new:
+            try:
+                slot, owner = self._new.popleft()
+            except IndexError:  # another thread is at it too
+                return
+            self._end(slot, owner)
+
+    def _end(self, slot: Slot[ConnT], owner: Owner) -> None:
+        """End it by its handle, which stops the cursors and then releases. Not what other threads share."""
+        if slot.owner is not owner:  # given back meanwhile
+            return
+        handle = handle_of(slot.connection)
+        if handle is None or handle.shared:
+            self._seen.append((slot, owner, handle is None))
+            return
+        slot.reclaimed += 1
+        try:
+            handle.close()
+        except Exception:  # the pool has closed what it could not clean
+            return
+
+    def look_again(self, discard: Callable[[Slot[ConnT]], None]) -> None:
+        """Once per round: *discard* what had no handle at the round before either, since it was taken without one.
+
+        At the first look its handle could just have been in its finalizer. Who took it may still hold it, so it is
+        closed rather than handed on.
+        """
+        seen, self._seen = self._seen, []
+        for slot, owner, bare in seen:
+            if slot.owner is owner and bare and handle_of(slot.connection) is None:
+                slot.owner = None
+                slot.reclaimed += 1
+                discard(slot)
+            else:
+                self._end(slot, owner)

@@ -1,0 +1,411 @@
+"""A pool of one database's connections: who gets which, when, and what becomes of it afterwards.
+
+Nothing here waits for a lock (see `Line`), so a finalizer may give back at any point.
+
+Source: Django ticket 19274. The hand-off to waiters in order is what keeps threads from starving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backend_sdk import (
+    BaseBackend,
+    InterfaceError,
+    park,
+)
+
+from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout
+from .line import Line
+from .orphans import Orphans
+from .owners import Owner, current_owner, current_task, here, running_tasks
+from .sessions import Sessions
+from .slots import Slot, Waiter
+
+if TYPE_CHECKING:
+    from .options import PoolOptions
+
+__all__ = ["Pool"]
+
+ConnT = TypeVar("ConnT")
+
+_RETRY = (1.0, 60.0)  # seconds from one failed attempt to fill the pool to the next: the first, and at most
+_NAMED = 3  # holders, in a timeout's text
+
+
+class Pool(Generic[ConnT]):
+    """At most ``max_size`` connections of *backend*, handed out one lease at a time.
+
+    *clock* is monotonic seconds, *chance* a number from 0 to 1. Leases are timed by the last `upkeep`, since a look at
+    the clock would cost as much as all else that an acquisition does.
+    """
+
+    def __init__(
+        self,
+        backend: BaseBackend[Any, Any, ConnT, Any],
+        options: PoolOptions,
+        /,
+        *,
+        keeper: Keeper,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self.options = options
+        self._backend = backend
+        self._keeper = keeper
+        self._clock = clock
+        self._sessions = Sessions(backend, options, clock=clock, chance=chance)
+        # On the way of every lease, so looked up once.
+        self._hungry = keeper.room.hungry
+        self._has_verdict = self._sessions.verdict is not None
+        self._trusted = self._sessions.trusted
+        self._light = self._trusted and self._sessions.status is None
+        self._now = clock()
+        self._timeouts = 0
+        self._retry_at, self._retry_after = 0.0, _RETRY[0]
+        self._inherited: set[int] = set()  # ids of the parent process's connections, which are parked for good
+        self._start_empty()
+
+    def _start_empty(self) -> None:
+        self._line: Line[ConnT] = Line(self.options.max_size)
+        self._idle, self._waiters = self._line.idle, self._line.waiters
+        self._by_id: dict[int, Slot[ConnT]] = {}
+        self._orphans: Orphans[ConnT] = Orphans()
+        self._tasks = running_tasks()
+
+    def __repr__(self) -> str:
+        return f"<Pool of {self._backend!r}>"
+
+    # Leases
+
+    def acquire(self, timeout: float | None = None) -> ConnT:
+        """A clean connection that is the caller's until released. Raises `PoolTimeout` if none is free in time."""
+        owner = here.owner
+        if owner is not None and not self._waiters and (not self._tasks or current_task() is None):
+            try:
+                slot = self._idle.pop()
+            except IndexError:
+                return self._acquire_in_turn(timeout)
+            try:
+                if slot.plain and not (self._has_verdict and self._sessions.seems_broken(slot)):
+                    slot.since = self._now
+                    slot.owner = owner
+                    return slot.connection  # type: ignore[return-value]  # an idle slot has one
+            except BaseException:  # KeyboardInterrupt, during the look
+                self._discard(slot)
+                raise
+            return self._lease(slot, owner, timeout)
+        return self._acquire_in_turn(timeout)
+
+    def release(self, connection: ConnT) -> None:
+        """End the lease: clean the session and hand it to the next waiter, or close it if it cannot be cleaned."""
+        try:
+            slot = self._by_id[id(connection)]
+        except KeyError:
+            return self._stray(connection)
+        if slot.owner is None:
+            raise InterfaceError("released twice: this connection is not leased, and may be another's by now")
+        if slot.plain and (self._light or (self._trusted and self._sessions.is_at_rest(connection))):
+            slot.owner = None
+            slot.fresh = True
+            if self._waiters:
+                slot.direct = True
+                slot.plain = False
+            self._idle.append(slot)
+            if self._waiters or self._hungry:
+                self._tell()
+            return None
+        slot.owner = None
+        return self._recycle(slot)
+
+    def drop(self, connection: ConnT) -> None:
+        """As `release`, in a finalizer: nothing is sent to the server here; the next to acquire or tend does it."""
+        slot = self._by_id.get(id(connection))
+        if slot is None or slot.owner is None:
+            return None
+        slot.owner = None
+        if self._line.closed:  # nobody tends it any more
+            return self._discard(slot)
+        slot.dirty = True
+        slot.plain = False
+        self._line.put_back(slot)
+        return self._keeper.wake()
+
+    def is_fresh(self, connection: ConnT) -> bool:
+        """Whether the session is just as ``init_connection_state`` leaves it; true once per lease."""
+        slot = self._by_id.get(id(connection))
+        if slot is None or not slot.fresh:
+            return False
+        slot.fresh = False
+        return True
+
+    def spoil(self, connection: ConnT) -> None:
+        """The session has been reset by its holder: it needs initializing."""
+        slot = self._by_id.get(id(connection))
+        if slot is not None:
+            slot.fresh = False
+
+    def _stray(self, connection: ConnT) -> None:
+        if id(connection) not in self._inherited:
+            self._backend.close_connection(connection)  # reclaimed, or never ours
+
+    def _acquire_in_turn(self, timeout: float | None) -> ConnT:
+        timeout = self.options.timeout if timeout is None else timeout
+        owner = current_owner()
+        if self._line.dropped or self._orphans.waiting:
+            self._tend()
+        waiter: Waiter[ConnT] = Waiter(owner)
+        self._waiters.append(waiter)
+        try:
+            self._line.dispatch()
+            granted = waiter.wait(timeout)
+        except BaseException:  # KeyboardInterrupt, while waiting
+            slot = waiter.abandon()
+            if slot is not None:
+                self._line.put_back(slot)
+            raise
+        if not granted:
+            raise self._out_of_time(timeout)
+        if waiter.slot is None:
+            raise self._refused()
+        return self._lease(waiter.slot, owner, timeout)
+
+    def _lease(self, slot: Slot[ConnT], owner: Owner, timeout: float | None) -> ConnT:
+        """Make ready what is in hand, for *owner*."""
+        try:
+            if self._line.closed:
+                raise self._refused()
+            direct, slot.direct = slot.direct, False
+            if direct and slot.generation == self._sessions.generation:
+                # From hand to hand: it was in use just now, and at rest when it was let go.
+                self._sessions.make_plain(slot)
+            elif slot.connection is not None and not self._sessions.still_good(slot):
+                self._close(slot)
+            if slot.connection is None:
+                self._open(slot, self.options.timeout if timeout is None else timeout)
+        except BaseException:
+            self._discard(slot)
+            raise
+        slot.since = self._now = self._clock()  # nobody tends, and so nobody times, a pool that had no connection
+        slot.owner = owner
+        return slot.connection  # type: ignore[return-value]  # opened, if there was none
+
+    # One slot in hand
+
+    def _recycle(self, slot: Slot[ConnT]) -> None:
+        """Shelve what was leased, cleaned, or close it."""
+        sessions = self._sessions
+        try:
+            keep = (
+                not self._line.closed
+                and not sessions.outdated(slot, self._clock())
+                and not sessions.looks_broken(slot)
+                and sessions.clean(slot)
+            )
+        except BaseException:
+            self._discard(slot)
+            raise
+        if keep:
+            self._shelve(slot)
+        else:
+            self._discard(slot)
+
+    def _shelve(self, slot: Slot[ConnT]) -> None:
+        self._idle.append(slot)
+        self._tell()
+        if self._line.closed:  # meanwhile: whoever closed the pool has not seen this one
+            self._close_idle()
+
+    def _tell(self) -> None:
+        """Something is idle: those who wait for it, or for room, are to know."""
+        if self._waiters:
+            self._line.dispatch()
+        if self._hungry:
+            self._keeper.room.feed()
+
+    def _open(self, slot: Slot[ConnT], timeout: float, *, evict: bool = True) -> None:
+        room = self._keeper.room
+        if not (room.enter(timeout) if evict else room.enter_freely()):
+            raise self._out_of_time(timeout, f"; all pools together may have {room.limit}")
+        try:
+            self._sessions.open(slot)
+        except BaseException:
+            if slot.connection is None:
+                room.leave()
+            self._close(slot)
+            raise
+        self._by_id[id(slot.connection)] = slot
+        self._keeper.watch(self)
+
+    def _close(self, slot: Slot[ConnT]) -> None:
+        # First: another thread's new connection may come to lie at the same address.
+        self._by_id.pop(id(slot.connection), None)
+        if self._sessions.close(slot) is not None:
+            self._keeper.room.leave()
+
+    def _discard(self, slot: Slot[ConnT]) -> None:
+        self._close(slot)
+        self._line.put_back(slot)
+
+    def _out_of_time(self, timeout: float, why: str = "") -> PoolTimeout:
+        self._timeouts += 1
+        self._now = self._clock()
+        now = self.statistics()
+        held = sorted((slot.since, slot.owner.label) for slot in self._line.slots if slot.owner is not None)
+        longest = ", ".join(f"{label} for {self._now - since:.1f} s" for since, label in held[:_NAMED])
+        error = PoolTimeout(
+            f"no connection of {self._backend!r}'s pool came free within {timeout:g} s: size {now.size} of "
+            f"{now.max_size}, {now.idle} idle, {now.waiting + 1} waiting; held longest by {longest or 'nobody'}{why}"
+        )
+        error.step = "acquire"
+        return error
+
+    def _refused(self) -> PoolClosed:
+        error = PoolClosed(f"{self!r} is closed")
+        error.step = "acquire"
+        return error
+
+    # Tending
+
+    def owner_gone(self, owner: Owner) -> None:
+        """Note *owner*'s leases for `upkeep`. Called in a finalizer, or in an event loop."""
+        if self._orphans.note(self._line.slots, owner):
+            self._keeper.wake()
+
+    def _tend(self) -> None:
+        """What finalizers have left to do."""
+        self._orphans.end()
+        while self._line.dropped:
+            try:
+                slot = self._line.dropped.popleft()
+            except IndexError:
+                break
+            self._recycle(slot)
+
+    def upkeep(self) -> None:
+        """One round: note the time, reclaim, close what is too old or idle too long, fill up to ``min_size``."""
+        now = self._now = self._clock()
+        self._tasks = running_tasks()
+        self._orphans.look_again(self._discard)
+        self._tend()
+        for slot in self._line.slots:
+            if slot.connection is not None and self._sessions.outdated(slot, now):
+                slot.plain = False  # its release is going to look closer
+        for slot in list(self._idle):
+            self._age(slot, now)
+        self._fill(now)
+
+    def _age(self, slot: Slot[ConnT], now: float) -> None:
+        if slot.marked != slot.since:  # leased since the last round, and back
+            slot.marked, slot.idle_since = slot.since, now
+        options, idle = self.options, now - slot.idle_since
+        surplus = options.max_idle is not None and idle >= options.max_idle and self.size > options.min_size
+        if surplus or self._line.closed or self._sessions.outdated(slot, now):
+            self._evict(slot)
+        elif options.ping_after is not None and idle >= options.ping_after:
+            slot.plain = False
+
+    def _evict(self, slot: Slot[ConnT]) -> bool:
+        if not self._line.take_idle(slot):
+            return False
+        self._discard(slot)
+        return True
+
+    def _fill(self, now: float) -> None:
+        while not self._line.closed and self.size < self.options.min_size and now >= self._retry_at:
+            try:
+                self._open_one()
+            except Exception:  # the server is away, perhaps; who acquires is told
+                self._retry_at = now + self._retry_after
+                self._retry_after = min(2 * self._retry_after, _RETRY[1])
+            else:
+                self._retry_after = _RETRY[0]
+
+    def _open_one(self) -> None:
+        try:
+            slot = self._line.free.pop()
+        except IndexError:
+            return
+        try:
+            self._open(slot, 0.0, evict=False)
+        except BaseException:
+            self._discard(slot)
+            raise
+        self._shelve(slot)
+
+    # The whole
+
+    @property
+    def size(self) -> int:
+        """How many connections are open, or being opened."""
+        return self.options.max_size - len(self._line.free)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._line.closed
+
+    def idle_longest(self) -> float | None:
+        """When the one that has been idle longest was last used; None if none is idle."""
+        try:
+            return self._idle[0].since
+        except IndexError:
+            return None
+
+    def evict_one(self) -> bool:
+        """Close the one that has been idle longest."""
+        try:
+            return self._evict(self._idle[0])
+        except IndexError:
+            return False
+
+    def statistics(self) -> PoolStatistics:
+        """Exact while nobody acquires or releases."""
+        slots = self._line.slots
+        return PoolStatistics(
+            max_size=self.options.max_size,
+            size=self.size,
+            idle=len(self._idle),
+            leased=sum(slot.owner is not None for slot in slots),
+            waiting=self._line.waiting,
+            opened=sum(slot.opened for slot in slots),
+            broken=sum(slot.broken for slot in slots),
+            resets=sum(slot.resets for slot in slots),
+            reclaimed=sum(slot.reclaimed for slot in slots),
+            timeouts=self._timeouts,
+        )
+
+    def warm_up(self) -> None:
+        """Open ``min_size`` connections now. Raises what the driver raises."""
+        while self.size < self.options.min_size:
+            self._open_one()
+
+    def drain(self) -> None:
+        """Close every connection there is now: the idle at once, the leased on their return."""
+        self._sessions.generation += 1
+        for slot in self._line.slots:
+            slot.plain = False
+        for slot in list(self._idle):
+            if slot.generation != self._sessions.generation:
+                self._evict(slot)
+
+    def close(self) -> None:
+        """Refuse acquisitions, those that wait too, and close the connections: the leased on their return."""
+        self._line.closed = True
+        for slot in self._line.slots:
+            slot.plain = False
+        self._line.dispatch()
+        self._tend()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        for slot in list(self._idle):
+            self._evict(slot)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: the connections are the parent's, and so is whoever held a lock."""
+        for slot in self._line.slots:
+            if slot.connection is not None:
+                self._inherited.add(id(slot.connection))
+                park(slot.connection)
+        self._start_empty()

@@ -1,0 +1,89 @@
+"""A place for one connection, and one who waits for it. Neither takes a lock that a finalizer could find held."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from .owners import Owner
+
+__all__ = ["Slot", "Waiter"]
+
+ConnT = TypeVar("ConnT")
+
+
+class Slot(Generic[ConnT]):
+    """One of a pool's ``max_size`` places. At any time it is free, idle, dropped, leased, or in one thread's hands.
+
+    Only the thread that has it in hand changes it, so its counters need no lock. ``plain`` says that neither acquiring
+    nor releasing needs more than the hand-over itself.
+    """
+
+    __slots__ = (
+        "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "marked", "opened",
+        "owner", "plain", "reclaimed", "resets", "since",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.connection: ConnT | None = None
+        self.owner: Owner | None = None
+        self.since = 0.0
+        """When it was leased last, by the pool's coarse clock."""
+        self.plain = False
+        self.dirty = False
+        """Whether it came back by a finalizer, which cleans nothing."""
+        self.direct = False
+        """Whether it was given back while others waited, so that it has not been idle at all."""
+        self.fresh = False
+        """Whether the session is as ``init_connection_state`` leaves it, so that the wrapper's call can be spared."""
+        self.generation = 0
+        self.expires = 0.0
+        self.idle_since = 0.0
+        self.marked = -1.0
+        """``since`` as it was when ``idle_since`` was noted: another lease makes the note void."""
+        self.opened = 0
+        self.broken = 0
+        self.resets = 0
+        self.reclaimed = 0
+
+
+class Waiter(Generic[ConnT]):
+    """Waits for a slot. Whether it gets one or gives up is decided once, by whoever takes ``_decided``."""
+
+    __slots__ = ("_decided", "_wake", "owner", "slot")
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.slot: Slot[ConnT] | None = None
+        # Bare locks rather than threading.Event: an event's set() takes a lock, and a finalizer that runs inside it
+        # would wait for its own thread.
+        self._decided = allocate_lock()
+        self._wake = allocate_lock()
+        self._wake.acquire()
+
+    @property
+    def decided(self) -> bool:
+        return self._decided.locked()
+
+    def grant(self, slot: Slot[ConnT] | None) -> bool:
+        """Hand *slot* over (None: the pool is closed). False if the waiter has given up; then it keeps nothing."""
+        self.slot = slot  # before the decision: `abandon` reads it right after
+        if not self._decided.acquire(blocking=False):
+            self.slot = None
+            return False
+        self._wake.release()
+        return True
+
+    def wait(self, timeout: float) -> bool:
+        """Whether a decision came within *timeout* seconds. False means that the waiter has now given up."""
+        if self._wake.acquire(timeout=timeout):
+            return True
+        if self._decided.acquire(blocking=False):
+            return False
+        self._wake.acquire()  # granted between the two: `grant` is about to let go
+        return True
+
+    def abandon(self) -> Slot[ConnT] | None:
+        """Give up for good; returns what was granted nevertheless."""
+        return None if self._decided.acquire(blocking=False) else self.slot

@@ -1,0 +1,55 @@
+"""Make the environments in which the kit's Django profile is tried: ``python scripts/django_environments.py``.
+
+Each has this tree, editable, with the kit's extra, and one Django; a stamp newer than ``pyproject.toml`` means
+that there is nothing to do. A Python that this machine lacks is reported.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DJANGOS = {"4.2": "3.11", "5.2": "3.11", "6.1": "3.12"}
+
+
+def main() -> None:
+    missing = [f"Django {django} (Python {python})" for django, python in DJANGOS.items() if not made(django, python)]
+    if missing:
+        sys.exit(f"not made: {', '.join(missing)}")
+
+
+def made(django: str, version: str) -> bool:
+    """Whether the environment is there, after making it where it was not."""
+    environment = ROOT / f".venv-django-{django}"
+    stamp = environment / "made.stamp"
+    source = ROOT / "pyproject.toml"
+    if stamp.exists() and stamp.stat().st_mtime >= source.stat().st_mtime:
+        return True
+    python = find(version)
+    if not python:
+        return False
+    print(f"Making {environment.name} with Python {version} ...", flush=True)
+    run(python, "-m", "venv", "--clear", str(environment))
+    constraints = environment / "constraints.txt"  # the project's own, but for Django
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    constraints.write_text("\n".join(line for line in pins if not line.lower().startswith("django==")) + "\n")
+    pip = (str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq")
+    run(*pip, "--constraint", str(constraints), f"django~={django}.0", "--editable", f"{ROOT}[conformance]")
+    stamp.touch()
+    return True
+
+
+def find(version: str) -> str:
+    found = subprocess.run(
+        [str(ROOT / "scripts" / "find-python.sh"), version], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def run(*command: str) -> None:
+    if subprocess.run(command, check=False).returncode:
+        sys.exit(f"failed: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The fixtures that start servers."""
+
+from tests.servers.fixtures import make_postgresql as make_postgresql
+from tests.servers.fixtures import mysql_url as mysql_url
+from tests.servers.fixtures import postgresql_url as postgresql_url

@@ -1,0 +1,263 @@
+"""What every pool promises on a real server: ours, psycopg_pool's and SQLAlchemy's alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from backend_sdk import ConnectionClosedError, DatabaseWrapper, InterfaceError, TransactionStatus
+from conformance.servers.process import wait_until
+from reference_backends.pooled import PooledBackend, PoolOptions, Pools, PoolTimeout
+from reference_backends.pooled_psycopg import PsycopgPooledBackend
+from reference_backends.pooled_sqlalchemy import SQLAlchemyPooledBackend
+from reference_backends.postgresql import PostgreSQLBackend, PostgreSQLSettings
+from tests.core.fakes import in_thread
+from tests.pool.support import Thread
+
+POOLED = {"ours": PooledBackend, "psycopg_pool": PsycopgPooledBackend, "sqlalchemy": SQLAlchemyPooledBackend}
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture(name="settings")
+def make_settings(postgresql_url: str) -> PostgreSQLSettings:
+    name = f"p{uuid4().hex}"
+    return PostgreSQLSettings.from_url(postgresql_url).derive(
+        options={"application_name": name, "search_path": "pg_catalog", "session_settings": {"my.tenant": "ours"}}
+    )
+
+
+@pytest.fixture(name="observer")
+def make_observer(postgresql_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(name="make", params=sorted(POOLED))
+def make_pools(request: pytest.FixtureRequest, settings: PostgreSQLSettings) -> Iterator[Make]:
+    pools = Pools(background=False)
+    made: list[Any] = []
+
+    def make(changed: PostgreSQLSettings | None = None, **options: Any) -> Any:
+        backend = POOLED[request.param](
+            PostgreSQLBackend(changed or settings), PoolOptions(**{"timeout": 5, **options}), pools=pools
+        )
+        made.append(backend)
+        return backend
+
+    yield make
+    for backend in made:
+        backend.pool.close()
+
+
+def value(wrapper: DatabaseWrapper[Any, Any], query: str) -> Any:
+    with wrapper.cursor() as cursor:
+        return cursor.execute(query).fetchone()[0]
+
+
+def run(wrapper: DatabaseWrapper[Any, Any], *statements: str) -> None:
+    for statement in statements:
+        with wrapper.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def sessions(observer: psycopg.Connection, settings: PostgreSQLSettings) -> int:
+    name = settings.options.application_name
+    row = observer.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [name]).fetchone()
+    return row[0] if row else -1
+
+
+def test_a_session_is_handed_on(make: Make) -> None:
+    backend = make(max_size=1)
+    first, second = DatabaseWrapper(backend), DatabaseWrapper(backend)
+    session = value(first, "SELECT pg_backend_pid()")
+    first.close()
+    assert value(second, "SELECT pg_backend_pid()") == session
+    second.close()
+
+
+def test_the_next_user_finds_what_the_settings_ask_and_nothing_else(make: Make, observer: psycopg.Connection) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    run(
+        wrapper,
+        "CREATE TEMPORARY TABLE left_behind (n int)",
+        "SET my.tenant = 'another'",
+        "SET search_path = public",
+        "SET statement_timeout = 12345",
+        "SELECT pg_advisory_lock(987654)",
+        "LISTEN gossip",
+        "PREPARE own AS SELECT 1",
+        "BEGIN",
+        "SET LOCAL work_mem = '1MB'",
+    )
+    session = value(wrapper, "SELECT pg_backend_pid()")
+    wrapper.close()
+    other = DatabaseWrapper(backend)
+    assert value(other, "SELECT pg_backend_pid()") == session
+    assert value(other, "SELECT to_regclass('pg_temp.left_behind')") is None
+    assert value(other, "SHOW my.tenant") == "ours"
+    assert value(other, "SHOW search_path") == '"pg_catalog"'
+    assert value(other, "SHOW statement_timeout") == "0"
+    assert value(other, "SELECT count(*) FROM pg_listening_channels()") == 0
+    assert value(other, "SELECT count(*) FROM pg_prepared_statements WHERE from_sql") == 0
+    assert other.backend.transaction_status(other.connection) is TransactionStatus.IDLE
+    assert observer.execute("SELECT pg_try_advisory_lock(987654)").fetchone() == (True,)
+    observer.execute("SELECT pg_advisory_unlock(987654)")
+    other.close()
+
+
+def test_the_client_s_prepared_statements_stay_true(make: Make) -> None:
+    backend = make(max_size=1)
+    for _ in range(3):
+        wrapper = DatabaseWrapper(backend)
+        for number in range(8):  # psycopg prepares at the fifth
+            with wrapper.cursor() as cursor:
+                assert cursor.execute("SELECT %s::int + 1", [number]).fetchone() == (number + 1,)
+        wrapper.close()
+
+
+def test_a_held_cursor_cannot_speak_on_the_next_user_s_session(make: Make) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    cursor = wrapper.cursor()
+    wrapper.close()
+    other = DatabaseWrapper(backend)
+    other.connect()
+    with pytest.raises(ConnectionClosedError):
+        cursor.execute("SELECT 1")
+    other.close()
+
+
+def test_a_wait_that_is_too_long_ends_in_a_timeout_that_is_no_connect_error(make: Make) -> None:
+    backend = make(max_size=1, timeout=0.05)
+    wrapper = DatabaseWrapper(backend)
+    wrapper.connect()
+    with pytest.raises(PoolTimeout) as caught:
+        DatabaseWrapper(backend).connect()
+    assert caught.value.step == "acquire"
+    wrapper.close()
+    assert value(wrapper, "SELECT 1") == 1
+    wrapper.close()
+
+
+def test_a_waiter_is_served_when_a_connection_comes_back(make: Make) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    session = value(wrapper, "SELECT pg_backend_pid()")
+
+    def work() -> Any:
+        mine = DatabaseWrapper(backend)
+        try:
+            return value(mine, "SELECT pg_backend_pid()")
+        finally:
+            mine.close()
+
+    waiter = Thread(work)
+    wrapper.close()
+    assert waiter.finish() == session
+
+
+def test_a_session_that_the_server_ended_while_idle_is_replaced(make: Make, observer: psycopg.Connection) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    session = value(wrapper, "SELECT pg_backend_pid()")
+    wrapper.close()
+    observer.execute("SELECT pg_terminate_backend(%s, 10000)", [session])
+    assert value(wrapper, "SELECT pg_backend_pid()") != session
+    wrapper.close()
+
+
+def test_a_session_that_broke_in_use_does_not_come_back(
+    make: Make, observer: psycopg.Connection, settings: PostgreSQLSettings
+) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    session = value(wrapper, "SELECT pg_backend_pid()")
+    observer.execute("SELECT pg_terminate_backend(%s, 10000)", [session])
+    wrapper.close()
+    other = DatabaseWrapper(backend)
+    assert value(other, "SELECT pg_backend_pid()") != session
+    other.close()
+    assert sessions(observer, settings) <= 1
+
+
+def test_a_dead_thread_s_slot_is_not_lost(make: Make) -> None:
+    backend = make(max_size=1)
+    kept: list[DatabaseWrapper[Any, Any]] = []
+
+    def work() -> None:
+        kept.append(DatabaseWrapper(backend))
+        kept[0].connect()
+
+    in_thread(work)
+    other = DatabaseWrapper(backend)
+    assert value(other, "SELECT 1") == 1
+    assert not kept[0].is_open
+    other.close()
+
+
+def test_a_dropped_wrapper_s_slot_is_not_lost(make: Make) -> None:
+    backend = make(max_size=1)
+    for _ in range(3):
+        wrapper = DatabaseWrapper(backend)
+        assert value(wrapper, "SELECT 1") == 1
+        del wrapper
+
+
+def test_a_double_release_is_refused(make: Make) -> None:
+    backend = make(max_size=1)
+    connection = backend.get_new_connection(backend.get_connection_params())
+    backend.close_connection(connection)
+    with pytest.raises(InterfaceError, match="released twice"):
+        backend.close_connection(connection)
+
+
+def test_another_database_under_the_same_alias_has_another_pool(make: Make, settings: PostgreSQLSettings) -> None:
+    first = DatabaseWrapper(make(max_size=1), "default")
+    assert value(first, "SELECT current_database()") == settings.name
+    first.close()
+    second = DatabaseWrapper(make(settings.derive(name="template1"), max_size=1), "default")
+    assert value(second, "SELECT current_database()") == "template1"
+    second.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_has_sessions_of_its_own(make: Make) -> None:
+    backend = make(max_size=2)
+    wrapper, idle = DatabaseWrapper(backend), DatabaseWrapper(backend)
+    parents = {value(wrapper, "SELECT pg_backend_pid()"), value(idle, "SELECT pg_backend_pid()")}
+    idle.close()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            mine = [DatabaseWrapper(backend), DatabaseWrapper(backend)]
+            sessions = {value(each, "SELECT pg_backend_pid()") for each in mine}
+            code = 0 if len(sessions) == 2 and not sessions & parents else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert value(wrapper, "SELECT pg_backend_pid()") in parents
+    wrapper.close()
+    assert value(idle, "SELECT pg_backend_pid()") in parents
+    idle.close()
+
+
+def test_a_closed_pool_leaves_no_session(
+    make: Make, observer: psycopg.Connection, settings: PostgreSQLSettings
+) -> None:
+    backend = make(max_size=3)
+    wrappers = [DatabaseWrapper(backend) for _ in range(3)]
+    for wrapper in wrappers:
+        wrapper.connect()
+    for wrapper in wrappers[1:]:
+        wrapper.close()
+    backend.pool.close()
+    wrappers[0].close()
+    wait_until(lambda: True if sessions(observer, settings) == 0 else None, "no session", timeout=10)

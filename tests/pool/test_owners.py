@@ -1,0 +1,162 @@
+"""A lease ends with its thread, its task or its scope, whoever still holds the wrapper."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from backend_sdk import Connections, DatabaseWrapper, Scopes, ThreadSharingError, allow_blocking
+from backend_sdk.errors import Error
+from tests.core.fakes import in_thread
+from tests.pool.support import Bench, Thread, acquire
+
+
+def test_a_thread_that_dies_without_closing_loses_its_lease_and_its_cursors() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    kept: list[Any] = []
+
+    def work() -> None:
+        wrapper = DatabaseWrapper(backend)
+        kept.extend((wrapper, wrapper.cursor()))
+
+    in_thread(work)
+    wrapper, cursor = kept
+    other = DatabaseWrapper(backend)
+    other.connect()  # the only slot there is
+    assert not wrapper.is_open
+    bench.steps()
+    with pytest.raises(Error):
+        cursor.execute("SELECT 1")
+    assert bench.steps() == []
+    assert backend.pool.statistics().reclaimed == 1
+
+
+def test_a_wrapper_that_other_threads_share_outlives_its_thread() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, timeout=0)
+    kept: list[DatabaseWrapper[Any, Any]] = []
+
+    def work() -> None:
+        wrapper = DatabaseWrapper(backend)
+        wrapper.inc_thread_sharing()
+        wrapper.connect()
+        kept.append(wrapper)
+
+    in_thread(work)
+    connection = kept[0].connection
+    for _ in range(3):
+        bench.pools.upkeep()
+    assert kept[0].connection is connection
+    assert backend.pool.statistics().reclaimed == 0
+    kept.clear()
+    bench.pools.upkeep()
+    assert backend.pool.statistics().idle == 1
+
+
+def test_what_a_dead_thread_took_without_a_wrapper_is_closed_since_somebody_may_still_hold_it() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    connection = in_thread(lambda: acquire(backend))
+    bench.pools.upkeep()
+    bench.pools.upkeep()
+    assert connection.closed
+    assert backend.pool.statistics().size == 0
+    backend.close_connection(connection)  # late, and of no effect on whoever came next
+    assert acquire(backend) is not connection
+
+
+def test_a_later_thread_with_the_same_ident_keeps_its_own_lease() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=2)
+    kept: list[Any] = []
+
+    def lose() -> int:
+        wrapper = DatabaseWrapper(backend)
+        wrapper.connect()
+        kept.append(wrapper)
+        return threading.get_ident()
+
+    ended, checked = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        wrapper = DatabaseWrapper(backend)
+        wrapper.connect()
+        ended.set()
+        checked.wait(20)
+        return wrapper.is_open
+
+    in_thread(lose)
+    holder = Thread(hold)
+    ended.wait(20)
+    bench.pools.upkeep()
+    bench.pools.upkeep()
+    checked.set()
+    assert holder.finish()
+
+
+def test_a_task_that_ends_without_closing_gives_its_lease_back() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    kept: list[Any] = []
+
+    async def job() -> None:
+        wrapper = DatabaseWrapper(backend)
+        wrapper.connect()
+        kept.append(wrapper)
+
+    async def main() -> None:
+        with allow_blocking():
+            await asyncio.create_task(job())
+            await asyncio.sleep(0)  # the done callbacks run
+            other = DatabaseWrapper(backend)
+            other.connect()
+            with pytest.raises((ThreadSharingError, Error)):
+                kept[0].cursor()
+            assert backend.pool.statistics().reclaimed == 1
+
+    asyncio.run(main())
+
+
+def test_a_task_s_lease_is_not_the_thread_s_even_if_the_thread_has_acquired_before() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=2, timeout=0)
+    backend.close_connection(acquire(backend))  # by this thread, so the short way is open to it
+    kept: list[Any] = []
+
+    async def job() -> None:
+        with allow_blocking():
+            wrapper = DatabaseWrapper(backend)
+            wrapper.connect()
+            kept.append(wrapper)
+
+    asyncio.run(job())
+    bench.pools.upkeep()
+    assert not kept[0].is_open
+    assert backend.pool.statistics().leased == 0
+
+
+def test_the_end_of_a_scope_ends_its_leases() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, timeout=0)
+    connections = Connections({"default": bench.backend("other")})
+    with Scopes(connections)({"default": backend}):
+        connections["default"].connect()
+        assert backend.pool.statistics().leased == 1
+    assert backend.pool.statistics().idle == 1
+
+
+def test_a_pool_s_wrapper_can_take_an_alias_s_place_in_one_thread() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    connections = Connections({"default": bench.backend("other")})
+    connections["default"] = DatabaseWrapper(backend)
+    connections["default"].connect()
+    assert backend.pool.statistics().leased == 1
+    elsewhere = in_thread(lambda: connections["default"].backend)
+    assert elsewhere != backend
+    connections["default"].close()
+    assert backend.pool.statistics().idle == 1
