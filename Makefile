@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint types tests format bench bench-gate bench-kit selftest-full soak-scopes services dist constraints clean
+.PHONY: help conformance test lint types tests format bench bench-gate bench-kit selftest-full soak-pools soak-scopes services dist constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -37,9 +37,12 @@ types: $(VENV)/dev.stamp ## mypy, then pyright
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-tests: services-report $(addprefix tests-,$(VERSIONS)) ## pytest on each Python; PYTEST_ARGS is handed on
+tests: services-report django-environments $(addprefix tests-,$(VERSIONS)) ## pytest on each Python; PYTEST_ARGS is handed on
 
-.PHONY: services-report
+.PHONY: services-report django-environments
+django-environments: $(VENV)/dev.stamp # what is missing is reported, and fails where everything is required
+	@$(BIN)/python scripts/django_environments.py || test "$$BACKEND_SDK_REQUIRE_SERVICES" != 1
+
 services-report:
 	@scripts/services.sh report
 
@@ -59,6 +62,9 @@ bench-gate: $(VENV)/dev.stamp ## the benchmarks against their targets
 soak-scopes: $(VENV)/dev.stamp ## many requests over two tenants, in threads and under asyncio
 	@$(BIN)/python -m tests.soak.scopes
 
+soak-pools: $(VENV)/dev.stamp ## the pool under failures, thread deaths, forks and restarts
+	@$(BIN)/python -m benchmarks.soak_pools
+
 bench-kit: $(VENV)/dev.stamp ## how long the kit takes
 	@$(BIN)/python -m benchmarks.kit
 
@@ -76,7 +82,7 @@ constraints: ## resolve every dependency anew and pin it
 	@scripts/constraints.sh "$(PYTHON)"
 
 clean: ## remove all that the other targets made
-	rm -rf $(VENV) $(VENV)-3.* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .environment.lock
+	rm -rf $(VENV) $(VENV)-3.* $(VENV)-django-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .environment.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt

@@ -45,6 +45,7 @@ def _execute(call: Callable[..., Any]) -> Callable[..., Any]:
         except guard.errors.caught as error:
             raise guard.failure(error, "execute") from error
 
+    execute.bound_to = call  # type: ignore[attr-defined]  # for `_bind`
     return execute
 
 
@@ -61,6 +62,7 @@ def _fetch(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             raise guard.failure(error, name) from error
 
     fetch.__name__ = name
+    fetch.bound_to = call  # type: ignore[attr-defined]  # for `_bind`
     return fetch
 
 
@@ -74,11 +76,15 @@ def _next_in_line(name: str) -> Callable[..., Any]:
 
 
 def _bind(cls: type) -> None:
-    """Give *cls* hot methods bound to its driver's own functions: ``super()`` would cost a fifth of the checks."""
+    """Give *cls* hot methods bound to its driver's own functions: ``super()`` would cost a fifth of the checks.
+
+    Again for each subclass, which may bring a more special class of the driver along (psycopg's ``ServerCursor``).
+    """
     behind = cls.__mro__[cls.__mro__.index(CheckedCursor) + 1 :]
     for name in ("execute", "fetchone", "fetchall"):
         found = next((vars(base)[name] for base in behind if name in vars(base)), None)
-        if callable(found) and name not in vars(cls):
+        present = getattr(getattr(cls, name), "bound_to", found)  # an author's own has none: it leads here by super()
+        if callable(found) and present is not found:
             setattr(cls, name, _execute(found) if name == "execute" else _fetch(name, found))
 
 
@@ -97,8 +103,7 @@ class CheckedCursor:
 
     def __init_subclass__(cls, *, also: tuple[str, ...] = (), **options: Any) -> None:
         super().__init_subclass__(**options)
-        if CheckedCursor in cls.__bases__:
-            _bind(cls)
+        _bind(cls)
         for name in also:
             setattr(cls, name, _checked_close(cls) if name == "close" else _checked_method(cls, name))
 

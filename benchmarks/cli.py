@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import pool_rows, postgresql_rows, report, sqlite_rows
 from benchmarks.gate import ATTEMPTS, Outcome, judge_with_repeats, measure_row
-from benchmarks.rows import Row
-from benchmarks.sqlite_rows import ROWS
+from benchmarks.pool_peers import server
+from benchmarks.rows import NotInstalledError, Row
+from conformance.servers.process import ServerError
+
+ROWS = (*sqlite_rows.ROWS, *postgresql_rows.ROWS, *pool_rows.ROWS)
+SERVED = tuple(row for row in (*postgresql_rows.ROWS, *pool_rows.ROWS) if row.source is not pool_rows.null)
+"""The rows that need a server."""
 
 SEED = 20240131
 """Of the order within the rounds; any would do, the same one makes two runs alike."""
@@ -46,11 +51,27 @@ def main(arguments: Sequence[str]) -> int:
     if options.list:
         print("\n".join(describe(row) for row in rows))
         return 0
+    absent = not_available(rows)
+    rows = [row for row in rows if row.name not in absent]
     outcomes = run(rows, options.rounds, attempts=ATTEMPTS if options.gate else 1)
     print(report.heading(), report.table(outcomes), report.closing(outcomes, gate=options.gate), sep="\n")
+    for name, reason in absent.items():
+        print(f"NOT AVAILABLE, so not measured and no pass: {name} ({reason})")
     if options.json:
-        options.json.write_text(json.dumps(report.as_data(outcomes), indent=2) + "\n", encoding="utf-8")
-    return int(options.gate and any(outcome.fails for outcome in outcomes))
+        data = {**report.as_data(outcomes), "not_available": absent}
+        options.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    return int(options.gate and (bool(absent) or any(outcome.fails for outcome in outcomes)))
+
+
+def not_available(rows: Sequence[Row]) -> dict[str, str]:
+    """The rows whose server cannot be started here, and why; the server is started for the others."""
+    served = [row.name for row in rows if row in SERVED]
+    try:
+        if served:
+            server()
+    except (NotInstalledError, ServerError) as absence:
+        return dict.fromkeys(served, str(absence))
+    return {}
 
 
 def describe(row: Row) -> str:

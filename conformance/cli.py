@@ -180,7 +180,7 @@ def _list(given: list[str]) -> int:
         return 0
     for entry in register.values():
         mark = " (untested)" if entry.untested else ""
-        print(f"{entry.id:<10}{entry.keyword:<7}level {entry.level}  {entry.sentence}{mark}")
+        print(f"{entry.id:<9} {entry.keyword:<7}level {entry.level}  {entry.sentence}{mark}")
     return 0
 
 

@@ -113,7 +113,7 @@ def _is_authors(cls: type, name: str) -> bool:
     "settings is read-only",
     reason="caches and pools are keyed by the settings; a backend whose settings change is found under the wrong key",
     source="the contract, section 1: frozen settings",
-    level=0,
+    level=1,
     keyword="SHOULD",
     after=("TYPE-001", "SET-001"),
     blame=("settings",),

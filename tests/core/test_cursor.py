@@ -301,6 +301,55 @@ class TestTheDriversOwn:
             cursor.execute("SELECT 1")
         assert driver.log[-1] == "close cursor"
 
+    def test_a_class_laid_between_the_mixin_and_its_driver_is_not_passed_over(self, driver: Driver) -> None:
+        """As psycopg's ServerCursor below a checked Cursor."""
+
+        class Server(FakeCursor):
+            @override
+            def execute(self, *args: Any, **options: Any) -> FakeCursor:
+                self.connection.do("declare")
+                return super().execute(*args, **options)
+
+            @override
+            def fetchone(self) -> tuple[Any, ...] | None:
+                self.connection.do("fetch from portal")
+                return super().fetchone()
+
+            @override
+            def fetchall(self) -> list[tuple[Any, ...]]:
+                self.connection.do("fetch from portal")
+                return super().fetchall()
+
+        class Checked(CheckedFakeCursor, Server):
+            pass
+
+        wrapper = fake_wrapper(driver, cursor_class=Checked)
+        cursor = wrapper.cursor()
+        driver.log.clear()
+        cursor.execute("SELECT 1").fetchone()
+        cursor.fetchall()
+        assert driver.log == ["declare", "execute", "fetch from portal", "fetchone", "fetch from portal", "fetchall"]
+
+    def test_what_a_subclass_defines_itself_is_kept_also_below_it(self, driver: Driver) -> None:
+        class Counting(CheckedFakeCursor):
+            count = 0
+
+            @override
+            def execute(self, *args: Any, **options: Any) -> FakeCursor:
+                self.count += 1
+                return super().execute(*args, **options)
+
+        class Below(Counting):
+            pass
+
+        wrapper = fake_wrapper(driver, cursor_class=Below)
+        cursor: Any = wrapper.cursor()
+        cursor.execute("SELECT 1")
+        assert cursor.count == 1
+        wrapper.close()
+        with pytest.raises(ConnectionClosedError):
+            cursor.execute("SELECT 1")
+
     def test_cursors_of_several_classes_may_alternate(self, driver: Driver) -> None:
         wrapper = fake_wrapper(driver)
         backend: Any = wrapper.backend

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tests.kit.django.test_engines import POOLED, RIGHT, STOCK, STRICT_ON_STOCK
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = ("4.2", "5.2", "6.1")
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="each Django has an interpreter of its own, and is tried once, from 3.11"
+)
 
 
 @pytest.fixture(params=VERSIONS)
