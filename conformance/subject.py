@@ -49,8 +49,9 @@ class Target:
         return settings_class_of(self.cls)
 
     def check_base(self) -> None:
+        """Raise `ImproperlyConfigured` for a mistake in what the user gave; each check names a database of its own."""
         if self.base:
-            self.settings_class.from_mapping({"ENGINE": self.name, **self.base})
+            self.settings_class.from_mapping({"ENGINE": self.name, "NAME": "conformance.db", **self.base})
 
     def with_base(self, base: Mapping[str, Any]) -> Target:
         return replace(self, base=dict(base))

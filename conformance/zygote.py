@@ -285,24 +285,36 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
     """The target, its server started where it needs one; None after saying why not."""
     try:
         target = load_judged(config["target"], config["base"], config["profile"])
+        target = _on_its_server(target, stack, Path(config["folder"]))
         target.check_base()
     except ImproperlyConfigured as error:
         send(refused=str(error))
-        return None
+    except _NoServerError as error:
+        send(unreachable=str(error))
     except Exception as error:
         frames = author_frames(error.__traceback__)
         place = "".join(traceback.format_list(frames)).rstrip()
         send(refused=f"importing {config['target']!r} raised {type(error).__name__}: {error}\n{place}".rstrip())
-        return None
+    else:
+        return target
+    return None
+
+
+class _NoServerError(Exception):
+    """There is no server to be had."""
+
+
+def _on_its_server(target: JudgedTarget, stack: ExitStack, folder: Path) -> JudgedTarget:
+    """The target with a server that its test support finds or starts, unless the user said which database it is."""
     server = getattr(target.support, "server", None)
-    if server is None or target.base:
+    if server is None or {"NAME", "HOST", "PORT", "USER"} & target.base.keys():
         return target
     try:
-        base = stack.enter_context(server(Path(config["folder"])))
+        found = stack.enter_context(server(folder))
     except OSError as error:
-        send(unreachable=str(error))
-        return None
-    return target.with_base(base)
+        raise _NoServerError(str(error)) from None
+    options = {**found.get("OPTIONS", {}), **target.base.get("OPTIONS", {})}
+    return target.with_base({**found, **target.base, **({"OPTIONS": options} if options else {})})
 
 
 if __name__ == "__main__":

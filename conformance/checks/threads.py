@@ -11,6 +11,7 @@ from backend_sdk import DatabaseWrapper, Error, SupportsThreadSafety, SupportsTr
 
 from ..probes import CountingBackend, allowed_here, at_once, in_thread, open_raw, opened, settles
 from ..register import requirement, untested
+from ..verdict import CouldNotRun
 
 if TYPE_CHECKING:
     from ..subject import AnyWrapper, Subject
@@ -176,13 +177,14 @@ def no_inheritance(subject: Subject) -> None:
         cursor.fetchall()
         return wrapper, cursor, threading.get_ident()
 
-    for _ in range(20):  # until the system has given an ident out again
-        wrapper, cursor, owner = in_thread(make)
-        calls: Calls = {"cursor": wrapper.cursor, "execute": partial(cursor.execute, query)}
+    wrapper, cursor, owner = in_thread(make)
+    calls: Calls = {"cursor": wrapper.cursor, "execute": partial(cursor.execute, query)}
+    for _ in range(200):  # until the system has given the ident out again, once the owner's thread is quite gone
         allowed, ident = in_thread(partial(_with_ident, calls))
         subject.require(not allowed, f"a thread with the ident of the ended owner was allowed: {', '.join(allowed)}")
         if ident == owner:
             return
+    raise CouldNotRun("the system gave the ident of an ended thread to none of 200 others")
 
 
 def _with_ident(calls: Calls) -> tuple[list[str], int]:

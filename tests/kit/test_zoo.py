@@ -7,7 +7,7 @@ import os
 import pytest
 
 from conformance import ExitCode, Report, Verdict, check
-from tests.kit.zoo import BACKENDS, ON_SERVERS, recorded, verdicts
+from tests.kit.zoo import BACKENDS, ON_SERVERS, SETTINGS, recorded, verdicts
 
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))
@@ -17,7 +17,7 @@ def test_a_right_backend_gets_its_recorded_verdicts(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(ON_SERVERS))
 def test_a_right_backend_on_its_real_server_gets_its_recorded_verdicts(name: str) -> None:
-    report = check(ON_SERVERS[name], timeout=60)
+    report = check(ON_SERVERS[name], SETTINGS.get(name), timeout=60)
     if report.exit_code is ExitCode.COULD_NOT_RUN and not report.results:
         missing = f"{name}: {report.problem}"
         if os.environ.get("BACKEND_SDK_REQUIRE_SERVICES") == "1":

@@ -18,10 +18,17 @@ BACKENDS = {
 }
 
 ON_SERVERS = {
-    "postgresql": "reference_backends.postgresql",
     "mysql": "reference_backends.mysql",
+    "postgis": "reference_backends.postgis",
+    "postgresql": "reference_backends.postgresql",
+    "spatialite": "reference_backends.spatialite",
 }
-"""Their test supports find or start the server."""
+"""What needs a service of the machine. Their test supports find or start the server."""
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "postgis": {"OPTIONS": {"create_extension": True}},
+    "spatialite": {"OPTIONS": {"driver": "pysqlite3"}},  # an interpreter's own sqlite3 may load no extensions
+}
 
 
 def verdicts(report: Report) -> str:
@@ -36,7 +43,7 @@ def recorded(name: str) -> str:
 
 def main() -> None:
     for name, target in (BACKENDS | ON_SERVERS).items():
-        (FOLDER / f"{name}.txt").write_text(verdicts(check(target)))
+        (FOLDER / f"{name}.txt").write_text(verdicts(check(target, SETTINGS.get(name))))
 
 
 if __name__ == "__main__":
