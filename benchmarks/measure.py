@@ -72,14 +72,13 @@ def interleave(
 @contextmanager
 def quiet_collector() -> Iterator[None]:
     """Collect, freeze and switch off the garbage collector; put it back as it was."""
-    was_enabled, frozen_before = gc.isenabled(), gc.get_freeze_count()
+    was_enabled = gc.isenabled()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        if not frozen_before:
-            gc.unfreeze()
+        gc.unfreeze()  # all of it: 3.12 counts immortal objects among the frozen from the start
         if was_enabled:
             gc.enable()
