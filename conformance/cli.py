@@ -216,7 +216,7 @@ def _selftest(given: list[str]) -> int:
     parser.add_argument("--profile", default="sdk", choices=["sdk", "dbapi", "django"], help="which catalogue")
     parser.add_argument("--full", action="store_true", help="each against every requirement, not its group alone")
     parser.add_argument("--select", action="append", default=[], metavar="ID", help="only what must catch these")
-    parser.add_argument("-j", dest="jobs", type=_positive, default=2, metavar="N", help="backends at once")
+    parser.add_argument("-j", dest="jobs", type=_positive, default=3, metavar="N", help="backends at once")
     options = parser.parse_args(given)
     from .checks import load_register
     from .selftest.catalogue import run_catalogue, uncovered
