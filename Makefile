@@ -70,6 +70,8 @@ bench-kit: $(VENV)/dev.stamp ## how long the kit takes
 
 selftest-full: $(VENV)/dev.stamp ## each wrong backend of the kit's catalogue against every requirement
 	$(BIN)/python -m conformance selftest --full
+	$(BIN)/python -m conformance selftest --full --profile dbapi
+	$(BIN)/python -m conformance selftest --full --profile django
 
 services: ## install the database servers the tests use
 	@scripts/services.sh install

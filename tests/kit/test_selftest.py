@@ -26,3 +26,11 @@ def test_the_baseline_passes_everything_that_applies() -> None:
     undone = [result for result in report.results if result.verdict not in {Verdict.PASS, Verdict.NOT_APPLICABLE}]
     assert undone == []
     assert report.level_reached == 3
+
+
+def test_in_the_full_cross_no_failure_hides_another() -> None:
+    # AllowsBlocking fails SET-001 too, on which ASYNC-001 stands: with a user that one is blocked, here it speaks.
+    outcomes = run_catalogue(load_register(), only={"ASYNC-001"}, full=True)
+    blocking = next(outcome for outcome in outcomes if outcome.mutant.target.endswith(":AllowsBlocking"))
+    assert blocking.killed, blocking.why_not
+    assert "SET-001" in blocking.also
