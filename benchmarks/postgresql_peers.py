@@ -186,8 +186,9 @@ Session = Callable[[], AbstractContextManager[Any]]
 Form = Callable[[Any, Query], Loop]
 
 CONTENDERS: Mapping[str, tuple[Session, Form]] = {
-    "raw": (raw, closed_in_finally),
-    "raw again": (raw, closed_in_finally),
+    "raw": (raw, closed_by_with),  # as psycopg's manual has it; sqlite3's cursor is no context manager, this one is
+    "raw again": (raw, closed_by_with),
+    "raw, no with": (raw, closed_in_finally),
     "ours": (ours, closed_by_with),
     "django": (django, closed_by_with),
     "sqlalchemy": (sqlalchemy, by_driver_sql),

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import re
 import select
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import TypeVar, override
 
 from backend_sdk import (
     BaseBackend,
     CheckedCursor,
-    ConnectionSettings,
     CredentialSource,
     ErrorClasses,
-    FrozenDict,
     ImproperlyConfigured,
-    Options,
     SQLSavepoints,
     SupportsAutocommit,
     SupportsCancel,
@@ -58,6 +53,8 @@ if TYPE_CHECKING:
 else:  # generic in its type stubs only
     Connection = pymysql.connections.Connection
 
+from ._mysql.settings import MySQLOptions, MySQLParams, MySQLSettings, connection_params, session_statements
+
 __all__ = ["MySQLBackend", "MySQLCursor", "MySQLOptions", "MySQLParams", "MySQLServerCursor", "MySQLSettings"]
 
 _COM_RESET_CONNECTION = 0x1F
@@ -76,106 +73,6 @@ _DEADLOCK = 1213
 _ROLES = """\
 SELECT QUOTE(CURRENT_ROLE()), GROUP_CONCAT(QUOTE(role_name))
 FROM information_schema.applicable_roles WHERE is_default = 'YES'"""
-
-SettingValue = bool | int | float | str
-
-
-class MySQLOptions(Options, frozen=True):
-    """PyMySQL's names where there is one; times are seconds. None leaves to the server what it does.
-
-    ``session_variables`` takes any other variable; ``init_command`` is run last, at the start and after each reset.
-    """
-
-    charset: str = "utf8mb4"
-    collation: str | None = None
-    connect_timeout: float = Field(default=10, gt=0)
-    read_timeout: float | None = Field(default=None, gt=0)
-    write_timeout: float | None = Field(default=None, gt=0)
-    unix_socket: str | None = None
-    bind_address: str | None = None
-    program_name: str | None = None
-    local_infile: bool = False
-    max_allowed_packet: int | None = Field(default=None, ge=1024)
-    ssl_disabled: bool | None = None
-    ssl_ca: str | None = None
-    ssl_cert: str | None = None
-    ssl_key: str | None = None
-    ssl_key_password: SecretStr | None = None
-    ssl_verify_cert: bool | None = None
-    ssl_verify_identity: bool | None = None
-
-    sql_mode: str | None = None
-    isolation_level: Literal["read uncommitted", "read committed", "repeatable read", "serializable"] | None = None
-    read_only: bool = False
-    lock_wait_timeout: int | None = Field(default=None, ge=0)
-    session_variables: Mapping[str, SettingValue] = FrozenDict()
-    init_command: str | None = None
-
-    @field_validator("isolation_level", mode="before")
-    @classmethod
-    def _level_from_text(cls, value: object) -> object:
-        return value.lower().replace("_", " ").replace("-", " ") if isinstance(value, str) else value
-
-    @field_validator("charset", "collation")
-    @classmethod
-    def _plain_word(cls, value: str | None) -> str | None:
-        if value is not None and not value.isidentifier():
-            raise ValueError("not the name of a character set or collation")
-        return value
-
-    @field_validator("session_variables")
-    @classmethod
-    def _plain_names(cls, value: Mapping[str, SettingValue]) -> Mapping[str, SettingValue]:
-        for name in value:
-            if not re.fullmatch(r"[\w.]+", name):
-                raise ValueError(f"{name!r} is not the name of a variable")
-        return value
-
-
-class MySQLSettings(ConnectionSettings, frozen=True):
-    """HOST is a name, an address, or the path of a socket. NAME may be empty: no default database then."""
-
-    engine: str = "mysql"
-    options: MySQLOptions = MySQLOptions()
-
-    @model_validator(mode="after")
-    def _one_server(self) -> Self:
-        if "," in self.host or isinstance(self.port, tuple):
-            raise ValueError("HOST names several servers; PyMySQL takes one")
-        if self.host.startswith("/") and self.options.unix_socket:
-            raise ValueError("HOST and OPTIONS unix_socket both name a socket; keep one")
-        return self
-
-
-class MySQLParams(TypedDict, total=False):
-    """``pymysql.connect``'s keyword arguments."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    database: str
-    autocommit: None
-    charset: str
-    collation: str
-    connect_timeout: float
-    read_timeout: float
-    write_timeout: float
-    unix_socket: str
-    bind_address: str
-    program_name: str
-    local_infile: bool
-    max_allowed_packet: int
-    ssl_disabled: bool
-    ssl_ca: str
-    ssl_cert: str
-    ssl_key: str
-    ssl_key_password: str
-    ssl_verify_cert: bool
-    ssl_verify_identity: bool
-
-
-_DRIVER_OPTIONS = MySQLParams.__optional_keys__ & set(MySQLOptions.model_fields)
 
 
 class MySQLCursor(CheckedCursor, Cursor, also=("callproc",)):  # type: ignore[misc]  # the stubs' __exit__ promises less
@@ -257,8 +154,8 @@ class MySQLBackend(
 
     def __init__(self, settings: SettingsT) -> None:
         super().__init__(settings)
-        self._params = _connection_params(self.settings)
-        self._statements = _session_statements(self.settings)
+        self._params = connection_params(self.settings)
+        self._statements = session_statements(self.settings)
 
     @override
     def get_connection_params(self) -> MySQLParams:
@@ -390,42 +287,6 @@ class MySQLBackend(
     @override
     def expiring_params(self) -> frozenset[str]:
         return frozenset({"password"}) if isinstance(self.settings.password, CredentialSource) else frozenset()
-
-
-def _connection_params(settings: MySQLSettings) -> MySQLParams:
-    """All but the password, which may expire."""
-    options = settings.options
-    given: dict[str, Any] = {name: getattr(options, name) for name in _DRIVER_OPTIONS}
-    if options.ssl_key_password is not None:
-        given["ssl_key_password"] = options.ssl_key_password.get_secret_value()
-    given |= {"user": settings.user or None, "database": settings.name or None, "port": settings.port}
-    given["unix_socket" if settings.host.startswith("/") else "host"] = settings.host or None
-    params = {name: value for name, value in given.items() if value is not None}
-    return cast("MySQLParams", {**params, "autocommit": None})  # as the server has it, until set_autocommit
-
-
-def _session_statements(settings: MySQLSettings) -> tuple[str, ...]:
-    options = settings.options
-    variables: dict[str, SettingValue | None] = {
-        "time_zone": settings.time_zone, "sql_mode": options.sql_mode,
-        "innodb_lock_wait_timeout": options.lock_wait_timeout, **options.session_variables,
-    }  # fmt: skip
-    assignments = [f"SESSION {name} = {_literal(value)}" for name, value in variables.items() if value is not None]
-    statements = [f"SET {', '.join(assignments)}"] if assignments else []
-    if options.isolation_level:
-        statements.append(f"SET SESSION TRANSACTION ISOLATION LEVEL {options.isolation_level.upper()}")
-    if options.read_only:
-        statements.append("SET SESSION TRANSACTION READ ONLY")
-    if options.init_command:
-        statements.append(options.init_command)
-    return tuple(statements)
-
-
-def _literal(value: SettingValue) -> str:
-    if isinstance(value, str):
-        quoted = value.replace("'", "''").replace("\\", "\\\\")
-        return f"'{quoted}'"
-    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _readable(fileno: int) -> bool:

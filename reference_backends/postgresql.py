@@ -8,26 +8,18 @@ Parameter Key Words" and "Appendix A. Error Codes"; PgBouncer's "SQL feature map
 
 from __future__ import annotations
 
-import re
 import select
 import socket
-from collections.abc import Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDict, cast
+from typing import Any, ClassVar, Generic, cast
 
-from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import TypeVar, override
 
 from backend_sdk import (
     BaseBackend,
-    CheckedCursor,
-    ConnectionSettings,
     CredentialSource,
     ErrorClasses,
-    FrozenDict,
     ImproperlyConfigured,
     NotSupportedError,
-    Options,
     SQLSavepoints,
     SupportsAutocommit,
     SupportsCancel,
@@ -38,6 +30,7 @@ from backend_sdk import (
     SupportsNamedCursor,
     SupportsPing,
     SupportsReadOnly,
+    SupportsRenew,
     SupportsReset,
     SupportsServerVersion,
     SupportsThreadSafety,
@@ -55,36 +48,28 @@ except ImportError as error:  # also raised where psycopg is there and libpq is 
     ) from error
 
 from psycopg import errors, pq, rows, sql
-from psycopg.client_cursor import ClientCursorMixin
+
+from ._postgresql.cursors import PostgreSQLCursor, PostgreSQLServerCursor, RowT, cursor_class, server_cursor_class
+from ._postgresql.settings import (
+    SHARED_SESSION,
+    PostgreSQLOptions,
+    PostgreSQLParams,
+    PostgreSQLSettings,
+    connection_params,
+    local_settings,
+    session_settings,
+    set_config,
+)
 
 __all__ = [
     "PostgreSQLBackend", "PostgreSQLCursor", "PostgreSQLOptions", "PostgreSQLParams", "PostgreSQLServerCursor",
     "PostgreSQLSettings",
 ]  # fmt: skip
 
-_TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-
-# Options that PgBouncer's transaction mode cannot keep: the server session changes hands after each transaction.
-_SESSION_OPTIONS = ("role", "search_path", "isolation_level", "read_only", "session_settings", *_TIMEOUTS)
-_SHARED_SESSION = (
-    'pooler="transaction" hands the server session to another client after each transaction, who would see this or '
-    "lose it"
-)
-
-# The same as statements. SET LOCAL and SET TRANSACTION end with the transaction, as does a lock of the xact kind.
-_SESSION_STATEMENT = re.compile(
-    r"""(?:^|;) (?:\s|--[^\n]*\n|/\*.*?\*/)* (?:
-        SET\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b) | RESET\b | LISTEN\b | UNLISTEN\b | DISCARD\b | LOAD\b
-        | PREPARE\s+(?!TRANSACTION\b) | DEALLOCATE\b | DECLARE\b.*\bWITH\s+HOLD\b
-        | CREATE\s+(?:(?:LOCAL|GLOBAL)\s+)?TEMP(?:ORARY)?\b(?!.*\bON\s+COMMIT\s+DROP\b)
-    ) | \bpg_(?:try_)?advisory_(?:lock|unlock) | \bset_config\s*\([^()]*,\s*(?:false|'f(?:alse)?')\s*\)""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-
 # What DISCARD ALL does, but for DEALLOCATE ALL: that would empty the server's prepared statements behind
 # psycopg's cache of them. First the question whether a user left any that psycopg cannot know (PREPARE), or
 # temporary tables, which psycopg's may refer to.
-_RESET = """\
+_RESET = b"""\
 SET SESSION AUTHORIZATION DEFAULT; RESET ALL;
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema()),
        ARRAY(SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql);
@@ -100,232 +85,6 @@ _STATUS = {
     pq.TransactionStatus.INERROR: TransactionStatus.FAILED,
 }
 
-SettingValue = bool | int | str
-
-
-class PostgreSQLOptions(Options, frozen=True):
-    """libpq's names where there is one; times are seconds. None leaves to the server, or to libpq, what it does.
-
-    ``session_settings`` takes any other setting; ``transaction_settings`` are set with each ``atomic()``, by SET LOCAL.
-    """
-
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
-    sslrootcert: str | None = None
-    sslcert: str | None = None
-    sslkey: str | None = None
-    sslpassword: SecretStr | None = None
-    sslcrl: str | None = None
-    channel_binding: Literal["disable", "prefer", "require"] | None = None
-    service: str | None = None
-    passfile: str | None = None
-    connect_timeout: int | None = Field(default=None, ge=1)
-    target_session_attrs: Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] | None = (
-        None
-    )
-    load_balance_hosts: Literal["disable", "random"] | None = None
-    keepalives: bool | None = None
-    keepalives_idle: int | None = Field(default=None, ge=0)
-    keepalives_interval: int | None = Field(default=None, ge=0)
-    keepalives_count: int | None = Field(default=None, ge=0)
-    tcp_user_timeout: float | None = Field(default=None, ge=0)
-    application_name: str | None = None
-    client_encoding: str | None = None
-
-    pooler: Literal["session", "transaction"] | None = None
-    prepare_threshold: int | None = Field(default=None, ge=0)
-    server_side_binding: bool = True
-
-    role: str | None = None
-    search_path: tuple[str, ...] = ()
-    statement_timeout: float | None = Field(default=None, ge=0)
-    lock_timeout: float | None = Field(default=None, ge=0)
-    idle_in_transaction_session_timeout: float | None = Field(default=None, ge=0)
-    isolation_level: Literal["read uncommitted", "read committed", "repeatable read", "serializable"] | None = None
-    read_only: bool = False
-    session_settings: Mapping[str, SettingValue] = FrozenDict()
-    transaction_settings: Mapping[str, SettingValue] = FrozenDict()
-
-    @field_validator("search_path", mode="before")
-    @classmethod
-    def _path_from_text(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-    @field_validator("isolation_level", mode="before")
-    @classmethod
-    def _level_from_text(cls, value: object) -> object:
-        return value.lower().replace("_", " ").replace("-", " ") if isinstance(value, str) else value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _prepare_where_possible(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and "prepare_threshold" not in values and values.get("pooler") != "transaction":
-            return {**values, "prepare_threshold": 5}  # psycopg's own default
-        return values
-
-    @model_validator(mode="after")
-    def _only_what_the_pooler_keeps(self) -> Self:
-        if self.pooler == "transaction":
-            if self.prepare_threshold is not None:
-                raise ValueError(
-                    f"prepare_threshold is refused: {_SHARED_SESSION}, so prepared statements get lost; leave it out"
-                )
-            for name in _SESSION_OPTIONS:
-                if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(
-                        f"{name} is refused: {_SHARED_SESSION}; give what can be set with each transaction as "
-                        'transaction_settings={"search_path": "...", "role": "...", "transaction_isolation": "..."}'
-                    )
-        return self
-
-
-class PostgreSQLSettings(ConnectionSettings, frozen=True):
-    """HOST and PORT may name several servers: ``HOST="a,b", PORT=(5432, 5433)``; a path is a socket's folder."""
-
-    engine: str = "postgresql"
-    options: PostgreSQLOptions = PostgreSQLOptions()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if not self.name and not self.options.service:
-            raise ValueError("NAME is missing: name a database, or give OPTIONS service")
-        if isinstance(self.port, tuple) and len(self.port) != self.host.count(",") + 1:
-            raise ValueError("PORT gives another number of servers than HOST; give one for each, or one for all")
-        if self.options.pooler == "transaction" and self.time_zone:
-            raise ValueError(
-                f'TIME_ZONE is refused: {_SHARED_SESSION}; give OPTIONS transaction_settings={{"TimeZone": ...}}'
-            )
-        if self.options.transaction_settings and not self.autocommit:
-            raise ValueError("OPTIONS transaction_settings are set by atomic(), so AUTOCOMMIT must not be False")
-        return self
-
-
-class PostgreSQLParams(TypedDict, total=False):
-    """``psycopg.connect``'s keyword arguments."""
-
-    dbname: str
-    user: str
-    password: str
-    host: str
-    port: str
-    prepare_threshold: int | None
-    sslmode: str
-    sslrootcert: str
-    sslcert: str
-    sslkey: str
-    sslpassword: str
-    sslcrl: str
-    channel_binding: str
-    service: str
-    passfile: str
-    connect_timeout: int
-    target_session_attrs: str
-    load_balance_hosts: str
-    keepalives: int
-    keepalives_idle: int
-    keepalives_interval: int
-    keepalives_count: int
-    tcp_user_timeout: int
-    application_name: str
-    client_encoding: str
-
-
-_LIBPQ_OPTIONS = PostgreSQLParams.__optional_keys__ - {
-    "dbname", "user", "password", "host", "port", "prepare_threshold"
-}  # fmt: skip
-
-RowT = TypeVar("RowT", default=rows.TupleRow)
-
-
-class PostgreSQLCursor(CheckedCursor, psycopg.Cursor[RowT], Generic[RowT], also=("scroll",)):
-    """psycopg's cursor, checked; ``copy`` and ``stream`` too. Not slotted: psycopg's server cursor has slots itself.
-
-    ``cursor.connection`` and ``wrapper.connection`` are psycopg's own, for ``notifies()`` and ``pipeline()``.
-    """
-
-    # Type checkers see the driver's own signatures: the methods add checks, not meaning.
-    if not TYPE_CHECKING:
-
-        @contextmanager
-        def copy(self, *args, **options):
-            guard = self._guard
-            guard.check_statement("copy")
-            try:
-                with super().copy(*args, **options) as copy:
-                    yield copy
-            except guard.errors.caught as error:
-                raise guard.failure(error, "copy") from error
-
-        def stream(self, *args, **options):
-            guard = self._guard
-            guard.check_statement("stream")
-            try:
-                yield from super().stream(*args, **options)
-            except guard.errors.caught as error:
-                raise guard.failure(error, "stream") from error
-
-
-class PostgreSQLServerCursor(PostgreSQLCursor[RowT], psycopg.ServerCursor[RowT], Generic[RowT]):
-    """A named cursor: the rows stay at the server until fetched, ``itersize`` at a time while iterating."""
-
-    if not TYPE_CHECKING:
-
-        def close(self):
-            try:
-                super().close()
-            except self._guard.errors.caught as error:  # it talks to the server
-                raise self._guard.failure(error, "close") from error
-
-
-class _ClientBinding(PostgreSQLCursor[RowT], ClientCursorMixin["psycopg.Connection[Any]", RowT], Generic[RowT]):
-    """Parameters are put into the text by psycopg."""
-
-
-class _ClientBindingServer(
-    PostgreSQLServerCursor[RowT], ClientCursorMixin["psycopg.Connection[Any]", RowT], Generic[RowT]
-):
-    """The same, as a named cursor."""
-
-
-class _TransactionOnly:
-    """Refuses the statements whose effect outlasts the transaction, before they are sent. Goes before a cursor class.
-
-    It reads the statement's words, so what a function or a ``DO`` block does inside is not seen.
-    """
-
-    if not TYPE_CHECKING:
-
-        def execute(self, operation=None, params=None, /, **options):
-            _refuse_session_statement(self, operation)
-            return super().execute(operation, params, **options)
-
-        def executemany(self, operation=None, params=None, /, **options):
-            _refuse_session_statement(self, operation)
-            return super().executemany(operation, params, **options)
-
-        def stream(self, operation, *args, **options):
-            _refuse_session_statement(self, operation)
-            return super().stream(operation, *args, **options)
-
-
-def _refuse_session_statement(cursor: Any, operation: object) -> None:
-    if isinstance(operation, sql.Composable):
-        operation = operation.as_string(cursor)
-    text = operation.decode() if isinstance(operation, bytes) else str(operation)
-    found = _SESSION_STATEMENT.search(text)
-    if found is not None:
-        raise NotSupportedError(
-            f"{' '.join(found.group().lstrip(';').split())}: refused, since {_SHARED_SESSION}; "
-            "inside atomic() use SET LOCAL, pg_advisory_xact_lock, ON COMMIT DROP"
-        )
-
-
-class _PooledCursor(_TransactionOnly, PostgreSQLCursor[RowT], Generic[RowT]):
-    """In transaction mode."""
-
-
-class _PooledClientBinding(_TransactionOnly, _ClientBinding[RowT], Generic[RowT]):
-    """In transaction mode."""
-
 
 SettingsT = TypeVar("SettingsT", bound=PostgreSQLSettings, default=PostgreSQLSettings)
 
@@ -335,6 +94,7 @@ class PostgreSQLBackend(
     SupportsIsBroken[psycopg.Connection[RowT]],
     SupportsTransactionStatus[psycopg.Connection[RowT]],
     SupportsReset[psycopg.Connection[RowT]],
+    SupportsRenew[psycopg.Connection[RowT]],
     SupportsTransactions[psycopg.Connection[RowT]],
     SupportsAutocommit[psycopg.Connection[RowT]],
     SQLSavepoints[psycopg.Connection[RowT]],
@@ -368,12 +128,12 @@ class PostgreSQLBackend(
         super().__init__(settings)
         options = self.settings.options
         self._pooled = options.pooler == "transaction"
-        self._params = _connection_params(self.settings)
-        session = _set_config(_session_settings(self.settings), local=False)
+        self._params = connection_params(self.settings)
+        session = set_config(session_settings(self.settings), local=False)
         self._session = f"SELECT {session}".encode() if session else b""
-        self._begin = "; ".join(["BEGIN", *_local_settings(options)]).encode()
-        self._cursor_class: type[PostgreSQLCursor[RowT]] = _cursor_class(options)
-        self._server_cursor_class: type[PostgreSQLServerCursor[RowT]] = _server_cursor_class(options)
+        self._begin = "; ".join(["BEGIN", *local_settings(options)]).encode()
+        self._cursor_class: type[PostgreSQLCursor[RowT]] = cursor_class(options)
+        self._server_cursor_class: type[PostgreSQLServerCursor[RowT]] = server_cursor_class(options)
         self._row_factory = self.row_factory()
 
     @classmethod
@@ -418,7 +178,7 @@ class PostgreSQLBackend(
         # Outside of a transaction it would be gone with the statement that declares it.
         hold = connection.autocommit and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
         if hold and self._pooled:
-            raise NotSupportedError(f"a named cursor outside of atomic() is refused: {_SHARED_SESSION}")
+            raise NotSupportedError(f"a named cursor outside of atomic() is refused: {SHARED_SESSION}")
         return self._server_cursor_class(connection, name, row_factory=connection.row_factory, withhold=hold)
 
     @override
@@ -449,6 +209,18 @@ class PostgreSQLBackend(
 
     @override
     def reset(self, connection: psycopg.Connection[RowT], /) -> None:
+        self._reset(connection)
+
+    @override
+    def renew(self, connection: psycopg.Connection[RowT], /) -> None:
+        if self._pooled:
+            return BaseBackend.renew(self, connection)
+        connection.rollback()
+        self.set_autocommit(connection, self.settings.autocommit)
+        return self._reset(connection, self._session)
+
+    def _reset(self, connection: psycopg.Connection[RowT], session: bytes = b"") -> None:
+        """Reset, and in the same round trip run *session*."""
         connection.rollback()  # sends nothing when idle
         connection.row_factory = self._row_factory
         connection.cursor_factory = cast("type[psycopg.Cursor[RowT]]", psycopg.Cursor)
@@ -460,7 +232,7 @@ class PostgreSQLBackend(
         if self._pooled:
             return  # the server session is the pooler's to reset
         with psycopg.Cursor(connection, row_factory=rows.tuple_row) as cursor:
-            cursor.execute(_RESET, prepare=False)
+            cursor.execute(b"; ".join((_RESET, session)) if session else _RESET, prepare=False)
             cursor.nextset()
             cursor.nextset()
             had_temporary_tables, names = cursor.fetchall()[0]
@@ -503,7 +275,7 @@ class PostgreSQLBackend(
     def set_read_only(self, connection: psycopg.Connection[RowT], read_only: bool, /) -> None:
         if self._pooled:
             raise NotSupportedError(
-                f"set_read_only is refused: {_SHARED_SESSION}; inside atomic(): SET TRANSACTION READ ONLY"
+                f"set_read_only is refused: {SHARED_SESSION}; inside atomic(): SET TRANSACTION READ ONLY"
             )
         _run(connection, b"SET default_transaction_read_only = " + (b"on" if read_only else b"off"))
 
@@ -536,78 +308,6 @@ class PostgreSQLBackend(
     @override
     def expiring_params(self) -> frozenset[str]:
         return frozenset({"password"}) if isinstance(self.settings.password, CredentialSource) else frozenset()
-
-
-def _connection_params(settings: PostgreSQLSettings) -> PostgreSQLParams:
-    """All but the password, which may expire."""
-    options = settings.options
-    given: dict[str, Any] = {name: getattr(options, name) for name in _LIBPQ_OPTIONS}
-    if options.sslpassword is not None:
-        given["sslpassword"] = options.sslpassword.get_secret_value()
-    if options.keepalives is not None:
-        given["keepalives"] = int(options.keepalives)
-    if options.tcp_user_timeout is not None:
-        given["tcp_user_timeout"] = round(options.tcp_user_timeout * 1000)
-    given |= {"dbname": settings.name or None, "user": settings.user or None, "host": settings.host or None}
-    ports = settings.port if isinstance(settings.port, tuple) else (settings.port,)
-    given["port"] = ",".join(str(port) for port in ports if port is not None) or None
-    params = {name: value for name, value in given.items() if value is not None}
-    return cast("PostgreSQLParams", {**params, "prepare_threshold": options.prepare_threshold})
-
-
-def _session_settings(settings: PostgreSQLSettings) -> dict[str, SettingValue]:
-    options = settings.options
-    found = dict(options.session_settings)
-    if settings.time_zone:
-        found["TimeZone"] = settings.time_zone
-    if options.search_path:
-        found["search_path"] = ", ".join('"' + part.replace('"', '""') + '"' for part in options.search_path)
-    if options.isolation_level:
-        found["default_transaction_isolation"] = options.isolation_level
-    if options.read_only:
-        found["default_transaction_read_only"] = True
-    for name in _TIMEOUTS:
-        seconds = getattr(options, name)
-        if seconds is not None:
-            found[name] = max(1, round(seconds * 1000)) if seconds else 0  # 0 would mean no limit at all
-    if options.role:
-        found["role"] = options.role  # last: the role may not be allowed the others
-    return found
-
-
-def _set_config(settings: Mapping[str, SettingValue], *, local: bool) -> str:
-    """A select list that sets them all. Unlike SET it takes any value as text, a search path as well as a role."""
-    return ", ".join(
-        f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, {str(local).lower()})"
-        for name, value in settings.items()
-    )
-
-
-def _local_settings(options: PostgreSQLOptions) -> list[str]:
-    """Statements for the start of each transaction. The isolation level is taken only before the first query."""
-    of_transaction = {
-        name: value for name, value in options.transaction_settings.items() if name.startswith("transaction_")
-    }
-    others = {name: value for name, value in options.transaction_settings.items() if name not in of_transaction}
-    statements = [f'SET LOCAL "{name}" = {_literal(value)}' for name, value in of_transaction.items()]
-    if others:
-        statements.append(f"SELECT {_set_config(others, local=True)}")
-    return statements
-
-
-def _server_cursor_class(options: PostgreSQLOptions) -> type[PostgreSQLServerCursor[Any]]:
-    return PostgreSQLServerCursor if options.server_side_binding else _ClientBindingServer
-
-
-def _literal(value: SettingValue) -> str:
-    text = ("off", "on")[value] if isinstance(value, bool) else str(value)
-    return sql.Literal(text).as_string(None)
-
-
-def _cursor_class(options: PostgreSQLOptions) -> type[PostgreSQLCursor[Any]]:
-    if options.pooler == "transaction":
-        return _PooledCursor if options.server_side_binding else _PooledClientBinding
-    return PostgreSQLCursor if options.server_side_binding else _ClientBinding
 
 
 def _run(connection: psycopg.Connection[Any], statement: bytes) -> None:

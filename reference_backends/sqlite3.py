@@ -7,29 +7,20 @@ the sqlite3 module's documentation, "Transaction control"; SQLite's "PRAGMA stat
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
-import os
 import sqlite3
-import warnings
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import new_class
-from typing import Any, Literal, NamedTuple, Self, TypedDict, cast
-from urllib.parse import quote
+from typing import Any, cast
 
-from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import TypeVar, override
 
 from backend_sdk import (
     BaseBackend,
     CheckedCursor,
-    ConnectionSettings,
     ErrorClasses,
-    FrozenDict,
     ImproperlyConfigured,
-    Options,
     SQLSavepoints,
     SupportsAutocommit,
     SupportsCancel,
@@ -49,117 +40,21 @@ from backend_sdk import (
     TransactionStatus,
 )
 
-__all__ = ["SQLiteBackend", "SQLiteCursor", "SQLiteFunction", "SQLiteOptions", "SQLiteParams", "SQLiteSettings"]
+from ._sqlite3.pragmas import pragmas_of, refuse_unknown_pragmas, reset_script
+from ._sqlite3.settings import (
+    SQLiteFunction,
+    SQLiteOptions,
+    SQLiteParams,
+    SQLiteSettings,
+    connection_params,
+    in_memory,
+)
 
-# What a user's session may have switched, for `SQLiteBackend.reset`. Left out: what lasts in the file itself, what ends
-# with the transaction, and what holds for the whole process.
-_SESSION_PRAGMAS = (
-    "query_only", "foreign_keys", "synchronous", "recursive_triggers", "ignore_check_constraints", "read_uncommitted",
-    "reverse_unordered_selects", "writable_schema", "trusted_schema", "legacy_alter_table", "automatic_index",
-    "cell_size_check", "secure_delete", "fullfsync", "checkpoint_fullfsync", "wal_autocheckpoint", "analysis_limit",
-    "journal_size_limit", "max_page_count", "cache_size", "threads", "count_changes", "empty_result_callbacks",
-    "full_column_names", "short_column_names",
-)  # fmt: skip
-# Those that do not tell their value in a form that sets it. Another temp_store drops all temporary objects at once:
-# tables, views, triggers, and what virtual tables keep, whichever of them refers to which.
-_SESSION_PRAGMAS_AS_SET = ("case_sensitive_like=0", "cache_spill=1", "mmap_size=-1", "temp_store=2", "temp_store=0")
+__all__ = ["SQLiteBackend", "SQLiteCursor", "SQLiteFunction", "SQLiteOptions", "SQLiteParams", "SQLiteSettings"]
 
 _PROBE = "backend_sdk_probe"
 
 _SWITCHES = 20  # each failure is another connection that came in between
-
-
-class SQLiteFunction(NamedTuple):
-    """An SQL function. *function* must not refer to a wrapper or connection: the driver would keep it for ever."""
-
-    name: str
-    arguments: int
-    function: Callable[..., Any]
-    deterministic: bool = False
-
-
-class SQLiteOptions(Options, frozen=True):
-    """``timeout`` in seconds; pragmas that are None are left as they are. ``pragmas`` takes any others."""
-
-    driver: str = Field(default="sqlite3", pattern=r"^\w+(\.\w+)*$")
-    timeout: float = Field(default=5.0, ge=0, le=2_147_483)  # SQLite counts milliseconds in a C int
-    cached_statements: int = Field(default=128, ge=0)
-    detect_types: int = 0
-    transaction_mode: Literal["DEFERRED", "IMMEDIATE", "EXCLUSIVE"] = "DEFERRED"
-    read_only: bool = False
-    memory_name: str | None = Field(default=None, pattern=r"^\w+$")
-    foreign_keys: bool | None = True
-    journal_mode: Literal["DELETE", "TRUNCATE", "PERSIST", "MEMORY", "WAL", "OFF"] | None = None
-    synchronous: Literal["OFF", "NORMAL", "FULL", "EXTRA"] | None = None
-    pragmas: Mapping[str, str | int] = FrozenDict()
-    functions: tuple[SQLiteFunction, ...] = ()
-    collations: Mapping[str, Callable[[str, str], int]] = FrozenDict()
-    row_factory: Callable[[Any, Any], object] | None = None
-    check_same_thread: bool | None = None
-
-    @field_validator("transaction_mode", "journal_mode", "synchronous", mode="before")
-    @classmethod
-    def _in_capitals(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
-
-    @field_validator("pragmas")
-    @classmethod
-    def _plain_pragmas(cls, value: Mapping[str, str | int]) -> Mapping[str, str | int]:
-        for name, setting in value.items():
-            if not name.isidentifier() or not str(setting).lstrip("-").replace("_", "").isalnum():
-                raise ValueError(f"{name!r} is not a plain pragma; name and value are words or numbers")
-        return value
-
-    @field_validator("check_same_thread")
-    @classmethod
-    def _ownership_is_ours(cls, value: bool | None) -> bool | None:
-        if value is not None:
-            warnings.warn(
-                "OPTIONS check_same_thread has no effect: the driver's check is always off, since the wrapper checks "
-                "its owner itself; share on purpose with `with wrapper.shared():`",
-                UserWarning,
-                stacklevel=2,
-            )
-        return value
-
-
-class SQLiteSettings(ConnectionSettings, frozen=True):
-    """NAME is a path, ``:memory:`` or a ``file:`` URI. ``memory_name`` shares one by name."""
-
-    engine: str = "sqlite3"
-    options: SQLiteOptions = SQLiteOptions()
-
-    @model_validator(mode="after")
-    def _only_what_sqlite_has(self) -> Self:
-        if not self.name:
-            raise ValueError("NAME is missing: give a path, or ':memory:' (as a URL: sqlite:///relative.db)")
-        for name in ("user", "host", "port", "time_zone"):
-            if getattr(self, name):
-                raise ValueError(
-                    f"{name.upper()} means nothing to SQLite; leave it out (as a URL: sqlite:///relative.db)"
-                )
-        if self.password != SecretStr(""):
-            raise ValueError("PASSWORD means nothing to SQLite; leave it out")
-        if self.options.memory_name and self.name != ":memory:":
-            raise ValueError("OPTIONS memory_name goes with NAME ':memory:'")
-        return self
-
-    @property
-    @override
-    def is_private(self) -> bool:
-        return _in_memory(self.name) and self.options.memory_name is None and "cache=shared" not in self.name
-
-
-class SQLiteParams(TypedDict):
-    """``sqlite3.connect``'s keyword arguments."""
-
-    database: str
-    timeout: float
-    detect_types: int
-    isolation_level: None
-    check_same_thread: bool
-    cached_statements: int
-    uri: bool
 
 
 class SQLiteCursor(CheckedCursor, sqlite3.Cursor, also=("executescript",)):
@@ -221,9 +116,9 @@ class SQLiteBackend(
         options = self.settings.options
         self._driver = _load_driver(options.driver)
         self._cursor_class = _cursor_class(self._driver)
-        self._params = _connection_params(self.settings)
-        _refuse_unknown_pragmas(self._driver, options)
-        pragmas = _pragmas(options)
+        self._params = connection_params(self.settings)
+        refuse_unknown_pragmas(self._driver, options)
+        pragmas = pragmas_of(options)
         self._pragmas = tuple(f"PRAGMA {name}={value}" for name, value in pragmas.items())
         self._set_anew = frozenset(pragmas)  # by init_connection_state, so reset leaves them to it
         self._begin = f"BEGIN {options.transaction_mode}"
@@ -343,16 +238,16 @@ class SQLiteBackend(
         connection.row_factory = self.settings.options.row_factory
 
     def _reset_pragmas(self, connection: sqlite3.Connection) -> None:
-        if "locking_mode" not in self._set_anew and not _in_memory(self.settings.name):
+        if "locking_mode" not in self._set_anew and not in_memory(self.settings.name):
             (mode,) = connection.execute("PRAGMA locking_mode=NORMAL").fetchone()
             if mode != "normal":
                 raise self._driver.OperationalError("locking_mode EXCLUSIVE cannot be left in WAL mode")
         if "journal_mode" not in self._set_anew:
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-            default = "memory" if _in_memory(self.settings.name) else "delete"
+            default = "memory" if in_memory(self.settings.name) else "delete"
             if mode not in {default, "wal"}:  # WAL lasts in the file
                 connection.execute(f"PRAGMA journal_mode={default}").close()
-        connection.executescript(_reset_script(self._driver, self._set_anew))
+        connection.executescript(reset_script(self._driver, self._set_anew))
         connection.execute(f"PRAGMA busy_timeout={int(self.settings.options.timeout * 1000)}").close()
 
     @override
@@ -424,87 +319,6 @@ def _load_driver(name: str) -> Any:
             "give sqlite3, pysqlite3 or another of their shape"
         )
     return driver
-
-
-def _connection_params(settings: SQLiteSettings) -> SQLiteParams:
-    options = settings.options
-    database, uri = _database(settings)
-    return {
-        "database": database,
-        "timeout": options.timeout,
-        "detect_types": options.detect_types,
-        "isolation_level": None,
-        "check_same_thread": False,
-        "cached_statements": options.cached_statements,
-        "uri": uri,
-    }
-
-
-def _database(settings: SQLiteSettings) -> tuple[str, bool]:
-    """What to open, and whether it is a URI."""
-    name, options = settings.name, settings.options
-    if options.memory_name is not None:
-        # The memdb VFS locks as a file does and waits for the timeout; a shared cache would fail at once.
-        name = f"file:/{options.memory_name}?vfs=memdb"
-    elif options.read_only and not name.startswith("file:") and not _in_memory(name):
-        name = ("file://" if name.startswith("/") else "file:") + quote(os.fsencode(name))
-    if options.read_only and name.startswith("file:") and not _in_memory(name):
-        path, _, _ignored = name.partition("#")
-        name = path + ("&" if "?" in path else "?") + "mode=ro"
-    return name, name.startswith("file:")
-
-
-def _in_memory(name: str) -> bool:
-    return (
-        name == ":memory:" or name.startswith("file::memory:") or (name.startswith("file:") and "mode=memory" in name)
-    )
-
-
-def _pragmas(options: SQLiteOptions) -> dict[str, str | int]:
-    """What `SQLiteBackend.init_connection_state` sets, by its name in lower case."""
-    named = {
-        "foreign_keys": None if options.foreign_keys is None else int(options.foreign_keys),
-        "journal_mode": options.journal_mode,
-        "synchronous": options.synchronous,
-        **{name.lower(): value for name, value in options.pragmas.items()},
-        "query_only": 1 if options.read_only else options.pragmas.get("query_only"),
-    }
-    return {name: value for name, value in named.items() if value is not None}
-
-
-@lru_cache(maxsize=8)
-def _known_pragmas(driver: Any) -> frozenset[str]:
-    connection = driver.connect(":memory:")
-    try:
-        return frozenset(name for (name,) in connection.execute("PRAGMA pragma_list"))
-    finally:
-        connection.close()
-
-
-def _refuse_unknown_pragmas(driver: Any, options: SQLiteOptions) -> None:
-    """SQLite ignores what it does not know. Other builds, that encrypt, know more than they list."""
-    if not options.pragmas or options.driver not in {"sqlite3", "pysqlite3"}:
-        return
-    known = _known_pragmas(driver)
-    for name in options.pragmas:
-        if name.lower() not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "PRAGMA pragma_list tells which there are"
-            raise ImproperlyConfigured(
-                f"OPTIONS pragmas: SQLite {driver.sqlite_version} has no pragma {name!r}; {hint}"
-            )
-
-
-@lru_cache(maxsize=64)
-def _reset_script(driver: Any, set_anew: frozenset[str]) -> str:
-    """Sets the session's pragmas to what a new connection has, which depends on how SQLite was built."""
-    connection = driver.connect(":memory:")
-    try:
-        defaults = {name: connection.execute(f"PRAGMA {name}").fetchone() for name in _SESSION_PRAGMAS}
-    finally:
-        connection.close()
-    as_read = (f"{name}={row[0]}" for name, row in defaults.items() if row is not None and name not in set_anew)
-    return ";".join(f"PRAGMA {pragma}" for pragma in (*as_read, *_SESSION_PRAGMAS_AS_SET))
 
 
 def _nothing() -> None:

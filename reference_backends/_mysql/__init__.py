@@ -1,0 +1,1 @@
+"""The parts of `reference_backends.mysql`."""
