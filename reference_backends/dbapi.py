@@ -5,17 +5,26 @@
     class DuckDBBackend(DBAPIBackend, module="duckdb", vendor="duckdb"):
         begin_statement = "BEGIN TRANSACTION"
 
+The connection is a `DBAPIConnection`: the driver's own is its ``driver``, and what it does not define itself is the
+driver's. Transactions and autocommit work with every module, by the means that the module has: the driver's
+``autocommit``, attribute or method; else ``begin_statement``, which is needed where a module commits by itself and has
+no switch; else the implicit transactions of PEP 249, each statement outside of a block being committed after it.
+End a transaction by the wrapper, not in words: nobody sees that.
+
+Without a line of code: ``python -m conformance dbapi:sqlite3 --profile sdk -o check_same_thread=false``.
+
 What PEP 249 leaves open stays undeclared (savepoints, reset, cancel, the state of the transaction); a subclass
-that knows its driver declares it. Source: PEP 249, with its optional extensions.
+that knows its driver declares it. Where the database takes only a rollback after an error and the driver's ``commit()``
+then says nothing (psycopg, DuckDB), the subclass has to declare `SupportsTransactionStatus`, or work is lost silently;
+the kit's TX-011 finds it. Where the driver raises one class for all errors (pg8000), ``sqlstate`` sorts them.
+Source: PEP 249, with its optional extensions.
 """
 
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, cast
 
 from pydantic import SecretStr
 from typing_extensions import TypeVar, override
@@ -28,7 +37,6 @@ from backend_sdk import (
     ErrorClasses,
     FrozenDict,
     ImproperlyConfigured,
-    NotSupportedError,
     Options,
     SupportsAutocommit,
     SupportsDriverErrors,
@@ -38,16 +46,21 @@ from backend_sdk import (
     SupportsTransactions,
 )
 
-__all__ = ["DBAPIBackend", "DBAPIOptions", "DBAPISettings", "OracleBackend", "convert"]
+from ._dbapi.connections import DBAPIConnection
+from ._dbapi.paramstyle import ConvertingCursor, ParamStyle, convert
+from ._dbapi.sqlstates import SortingCursor, sorting
 
-ParamStyle = Literal["qmark", "numeric", "named", "format", "pyformat"]
+__all__ = ["DBAPIBackend", "DBAPIConnection", "DBAPIOptions", "DBAPISettings", "OracleBackend", "convert"]
+
+_FIELDS = ("name", "user", "password", "host", "port", "time_zone")
 
 
 class DBAPIOptions(Options, frozen=True):
     """``connect`` goes to the module's ``connect()`` as it is; a secret in it is a ``pydantic.SecretStr``.
 
     ``paramstyle`` is the one that statements are written in; None: the module's own, unchanged.
-    ``begin_statement`` for a driver that commits by itself until told otherwise.
+    ``begin_statement`` for a driver that commits by itself until told otherwise, as in "BEGIN"; None: the class's.
+    ``probe`` is the statement that a ping sends; None: the class's.
     """
 
     module: str | None = None
@@ -63,6 +76,12 @@ class DBAPISettings(ConnectionSettings, frozen=True):
     engine: str = "dbapi"
     options: DBAPIOptions = DBAPIOptions()
 
+    @property
+    @override
+    def is_private(self) -> bool:
+        """``:memory:`` is a database of the connection's own to every module that knows the name (sqlite3, duckdb)."""
+        return self.name == ":memory:"
+
 
 SettingsT = TypeVar("SettingsT", bound=DBAPISettings, default=DBAPISettings)
 ConnT = TypeVar("ConnT", default=Any)
@@ -70,17 +89,17 @@ CursorT = TypeVar("CursorT", bound=DBAPICursor, default=Any)
 
 
 class DBAPIBackend(
-    SupportsPing[ConnT],
-    SupportsTransactions[ConnT],
-    SupportsAutocommit[ConnT],
+    SupportsPing[DBAPIConnection[ConnT]],
+    SupportsTransactions[DBAPIConnection[ConnT]],
+    SupportsAutocommit[DBAPIConnection[ConnT]],
     SupportsExpiringCredentials,
     SupportsDriverErrors,
     SupportsThreadSafety,
-    BaseBackend[SettingsT, dict[str, Any], ConnT, CursorT],
+    BaseBackend[SettingsT, dict[str, Any], DBAPIConnection[ConnT], CursorT],
     Generic[SettingsT, ConnT, CursorT],
     vendor="dbapi",
 ):
-    """A PEP 249 module. Its ``connection.autocommit``, where there is one, is used for autocommit and ``atomic()``."""
+    """A PEP 249 module; its type arguments are the settings and the driver's own connection and cursor."""
 
     module: ClassVar[str | None] = None
     begin_statement: ClassVar[str | None] = None
@@ -88,7 +107,9 @@ class DBAPIBackend(
     arguments: ClassVar[Mapping[str, str]] = {
         "name": "database", "user": "user", "password": "password", "host": "host", "port": "port",
     }  # fmt: skip
-    """What ``connect()`` calls each; PEP 249 recommends these."""
+    """What ``connect()`` calls each; PEP 249 recommends these. A setting without a name is refused."""
+    obeyed: ClassVar[frozenset[str]] = frozenset()
+    """Settings that a subclass obeys by other means, as ``time_zone`` in `init_connection_state`."""
 
     def __init_subclass__(cls, *, module: str | None = None, vendor: str = "dbapi", **options: Any) -> None:
         super().__init_subclass__(vendor=vendor, **options)
@@ -97,12 +118,27 @@ class DBAPIBackend(
 
     def __init__(self, settings: SettingsT) -> None:
         super().__init__(settings)
+        self._refuse_what_is_not_used()
         options = self.settings.options
         self._driver = _load_driver(options.module or self.module)
         self._begin = options.begin_statement or self.begin_statement
         self._probe = options.probe or self.probe
         style = options.paramstyle
         self._styles = (style, cast("ParamStyle", self._driver.paramstyle)) if style is not None else None
+        self._sorts = type(self).sqlstate is not DBAPIBackend.sqlstate
+
+    def _refuse_what_is_not_used(self) -> None:
+        for field in _FIELDS:
+            if self._given(field) and field not in self.arguments and field not in self.obeyed:
+                raise ImproperlyConfigured(
+                    f"{field.upper()} changes nothing for {type(self).__qualname__}: leave it out, or put what the "
+                    "driver's connect() takes into OPTIONS connect (a subclass that obeys it says so in `arguments` "
+                    "or `obeyed`)"
+                )
+
+    def _given(self, field: str) -> bool:
+        value = getattr(self.settings, field)
+        return (value.get_secret_value() if isinstance(value, SecretStr) else value) not in {"", None}
 
     @override
     def get_connection_params(self) -> dict[str, Any]:
@@ -112,64 +148,81 @@ class DBAPIBackend(
             for name, value in settings.options.connect.items()
         }
         for field, name in self.arguments.items():
-            value = settings.reveal_password() if field == "password" else getattr(settings, field)
-            if value not in {"", None}:
-                params[name] = value
+            if self._given(field):
+                params[name] = settings.reveal_password() if field == "password" else getattr(settings, field)
         return params
 
     @override
-    def get_new_connection(self, params: dict[str, Any], /) -> ConnT:
-        return cast("ConnT", self._driver.connect(**params))
+    def get_new_connection(self, params: dict[str, Any], /) -> DBAPIConnection[ConnT]:
+        try:
+            opened = self._sorted(self._driver.connect, **params)
+        except TypeError as error:  # not PEP 249's to say: an argument that the driver does not know
+            raise ImproperlyConfigured(
+                f"{self._driver.__name__}.connect() does not take {', '.join(sorted(params))} as given: {error}. A "
+                "setting goes there under its name in the class's `arguments`, anything else by OPTIONS connect"
+            ) from error
+        return DBAPIConnection(opened, self._begin)
 
     @override
-    def init_connection_state(self, connection: ConnT, /) -> None:
+    def init_connection_state(self, connection: DBAPIConnection[ConnT], /) -> None:
         """Nothing that PEP 249 has a word for."""
 
     @override
-    def _cursor(self, connection: ConnT, /) -> CursorT:
-        cursor = self.driver_cursor(connection)
-        return cursor if self._styles is None else cast("CursorT", _ConvertingCursor(cursor, *self._styles))
+    def _cursor(self, connection: DBAPIConnection[ConnT], /) -> CursorT:
+        cursor: Any = self.driver_cursor(connection.driver)
+        if self._sorts:
+            cursor = SortingCursor(cursor, self._driver, self.sqlstate)
+        cursor = connection.around(cursor)
+        return cast("CursorT", cursor if self._styles is None else ConvertingCursor(cursor, *self._styles))
 
     def driver_cursor(self, connection: ConnT, /) -> CursorT:
         """The driver's cursor; to be overridden where ``connection.cursor()`` is another session."""
         return cast("CursorT", cast("Any", connection).cursor())
 
+    def sqlstate(self, error: BaseException, /) -> str | None:
+        """The SQLSTATE in the driver's *error*.
+
+        To be overridden where the driver does not sort its errors into PEP 249's classes; they are sorted by it then.
+        """
+        return None
+
+    def _sorted(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if self._sorts:
+            return sorting(self._driver, self.sqlstate, call, *args, **options)
+        return call(*args, **options)
+
     @override
-    def ping(self, connection: ConnT, /) -> None:
+    def ping(self, connection: DBAPIConnection[ConnT], /) -> None:
+        """Without autocommit it may begin a transaction, as any statement does; ending it could end the user's."""
         self.execute_statement(connection, self._probe)
-        if not self.settings.autocommit:
-            self.rollback(connection)  # the probe began a transaction
 
     @override
-    def begin(self, connection: ConnT, /) -> None:
+    def begin(self, connection: DBAPIConnection[ConnT], /) -> None:
+        connection.begin()
         if self._begin is not None:
-            self.execute_statement(connection, self._begin)
-        elif self.settings.autocommit:
-            _switch(connection, False)  # PEP 249: the next statement begins one
+            try:
+                self.execute_statement(connection, self._begin)
+            except BaseException:
+                connection.begun = False
+                raise
 
     @override
-    def commit(self, connection: ConnT, /) -> None:
-        cast("Any", connection).commit()
-        self._end(connection)
+    def commit(self, connection: DBAPIConnection[ConnT], /) -> None:
+        self._sorted(connection.commit)
 
     @override
-    def rollback(self, connection: ConnT, /) -> None:
-        cast("Any", connection).rollback()
-        self._end(connection)
-
-    def _end(self, connection: ConnT) -> None:
-        if self._begin is None and self.settings.autocommit:
-            _switch(connection, True)
+    def rollback(self, connection: DBAPIConnection[ConnT], /) -> None:
+        self._sorted(connection.rollback)
 
     @override
-    def set_autocommit(self, connection: ConnT, autocommit: bool, /) -> None:
-        if autocommit != self.settings.autocommit or (self._begin is not None and not autocommit):
-            raise NotSupportedError("this backend stays in the AUTOCOMMIT of its settings: PEP 249 knows no switch")
-        if self._begin is None and not _switch(connection, autocommit) and autocommit:
+    def set_autocommit(self, connection: DBAPIConnection[ConnT], autocommit: bool, /) -> None:
+        """Source: PEP 249, connection.autocommit, of which "False" says that the driver begins by itself."""
+        if self._begin is not None and getattr(connection.driver, "autocommit", None) is False:
             raise ImproperlyConfigured(
-                f"{self._driver.__name__} offers no connection.autocommit: give OPTIONS begin_statement if it commits "
-                "by itself, else AUTOCOMMIT False"
+                f"begin_statement is for a driver that commits by itself, and {self._driver.__name__} begins by "
+                "itself: leave begin_statement out, so that its autocommit is switched"
             )
+        self._sorted(connection.set_autocommit, autocommit)
 
     @property
     @override
@@ -179,7 +232,8 @@ class DBAPIBackend(
     @property
     @override
     def threadsafety(self) -> int:
-        return int(self._driver.threadsafety)
+        """At most 1: what `DBAPIConnection` remembers of a transaction is not for two threads at once."""
+        return min(1, int(self._driver.threadsafety))
 
     @property
     @override
@@ -206,92 +260,3 @@ def _load_driver(name: str | None) -> Any:
     if missing:
         raise ImproperlyConfigured(f"module {name!r} is none of PEP 249: it lacks {', '.join(missing)}")
     return driver
-
-
-def _switch(connection: Any, autocommit: bool) -> bool:
-    """Set the driver's autocommit, an attribute or a method; False where there is none."""
-    present = getattr(connection, "autocommit", None)
-    if callable(present):
-        present(autocommit)
-    elif present is not None:
-        connection.autocommit = autocommit
-    return present is not None
-
-
-class _ConvertingCursor:
-    """Around a driver's cursor: statements are written in one paramstyle and sent in another."""
-
-    def __init__(self, cursor: Any, source: ParamStyle, target: ParamStyle) -> None:
-        self.__dict__.update(_cursor=cursor, _source=source, _target=target)
-
-    def execute(self, operation: str, params: Any = None) -> Any:
-        if params is None:
-            return self._cursor.execute(operation)
-        return self._cursor.execute(*convert(operation, params, self._source, self._target))
-
-    def executemany(self, operation: str, params: Iterable[Any]) -> Any:
-        converted = [convert(operation, each, self._source, self._target) for each in params]
-        if converted:
-            self._cursor.executemany(converted[0][0], [each for _, each in converted])
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._cursor, name, value)
-
-
-class _Parsed(NamedTuple):
-    texts: tuple[str, ...]  # one more than there are keys
-    keys: tuple[int | str, ...]
-
-
-_QUOTED = r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | ::"""
-_PLACEHOLDERS = {
-    "qmark": r"(?P<key>\?)",
-    "numeric": r":(?P<key>\d+)",
-    "named": r":(?P<key>[A-Za-z_]\w*)",
-    "format": r"%% | %(?P<key>s)",
-    "pyformat": r"%% | %\((?P<key>\w+)\)s",
-}
-
-
-@lru_cache(maxsize=512)
-def _parse(statement: str, style: ParamStyle) -> _Parsed:
-    percent = style in {"format", "pyformat"}
-    pattern = f"{_PLACEHOLDERS[style]} | {_QUOTED}"
-    texts, keys, end = [""], list[int | str](), 0
-    for match in re.finditer(pattern, statement, re.DOTALL | re.VERBOSE):
-        key = match["key"]
-        if key is None:
-            continue
-        texts[-1] += statement[end : match.start()]
-        texts.append("")
-        keys.append(key if style in {"named", "pyformat"} else int(key) - 1 if style == "numeric" else len(keys))
-        end = match.end()
-    texts[-1] += statement[end:]
-    return _Parsed(tuple(text.replace("%%", "%") if percent else text for text in texts), tuple(keys))
-
-
-def convert(statement: str, params: Any, source: ParamStyle, target: ParamStyle) -> tuple[str, Any]:
-    """*statement* and *params*, written in *source*, as a driver of *target* takes them.
-
-    What stands in quotes or comments is no placeholder; ``::`` is a cast. In ``format`` and ``pyformat`` a percent
-    sign is written twice, everywhere.
-    """
-    texts, keys = _parse(statement, source)
-    doubled = target in {"format", "pyformat"}
-    parts = [text.replace("%", "%%") if doubled else text for text in texts]
-    names = [key if isinstance(key, str) else f"p{key + 1}" for key in keys]
-    marks = {
-        "qmark": ["?"] * len(keys),
-        "format": ["%s"] * len(keys),
-        "numeric": [f":{number}" for number in range(1, len(keys) + 1)],
-        "named": [f":{name}" for name in names],
-        "pyformat": [f"%({name})s" for name in names],
-    }[target]
-    text = parts[0] + "".join(mark + part for mark, part in zip(marks, parts[1:], strict=True))
-    values = [cast("Mapping[Any, Any] | Sequence[Any]", params)[cast("Any", key)] for key in keys]
-    if target in {"named", "pyformat"}:
-        return text, dict(zip(names, values, strict=True))
-    return text, values

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import duckdb
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection as Connection
 from typing_extensions import override
 
-from backend_sdk import SupportsCancel, SupportsServerVersion, SupportsTransactionalDDL
-from reference_backends.dbapi import DBAPIBackend, DBAPISettings
+from backend_sdk import SupportsCancel, SupportsTransactionalDDL, SupportsTransactionStatus, TransactionStatus
+from reference_backends.dbapi import DBAPIBackend, DBAPIConnection, DBAPISettings
 
 
 class DuckDBSettings(DBAPISettings, frozen=True):
@@ -20,24 +20,16 @@ class DuckDBSettings(DBAPISettings, frozen=True):
     engine: str = "duckdb"
     name: str = ":memory:"
 
-    @property
-    @override
-    def is_private(self) -> bool:
-        return self.name == ":memory:"
-
 
 class DuckDBCursor:
-    """A buffered cursor on the connection itself: DuckDB's own ``cursor()`` is another session.
+    """On the connection itself (DuckDB's ``cursor()`` is another session), which holds one result: so it buffers."""
 
-    The connection holds one result at a time, so the rows are taken at once.
-    """
+    arraysize, rowcount = 1, -1
+    description: Any = None
+    _rows: Iterator[Any] | None = None
 
-    def __init__(self, connection: DuckDBPyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: Iterator[Any] = iter(())
-        self.description: Any = None
-        self.rowcount = -1
-        self.arraysize = 1
 
     def execute(self, operation: str, params: Sequence[Any] | Mapping[str, Any] | None = None, /) -> Self:
         self._connection.execute(operation, params)
@@ -45,45 +37,43 @@ class DuckDBCursor:
         self._rows = iter(self._connection.fetchall())
         return self
 
-    def executemany(self, operation: str, params: Sequence[Any], /) -> Self:
+    def executemany(self, operation: str, params: Sequence[Any], /) -> None:
         self._connection.executemany(operation, params)
-        self.description, self._rows = None, iter(())
-        return self
+        self.close()
 
     def fetchone(self) -> Any:
-        return next(self._rows, None)
+        return next(self._result(), None)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        return list(islice(self._rows, self.arraysize if size is None else size))
+        return [row for _, row in zip(range(self.arraysize if size is None else size), self._result(), strict=False)]
 
     def fetchall(self) -> list[Any]:
-        return list(self._rows)
+        return list(self._result())
 
     def close(self) -> None:
-        self._rows = iter(())
+        self.description = self._rows = None
+
+    def _result(self) -> Iterator[Any]:
+        if self._rows is None:
+            raise duckdb.InvalidInputException("No open result set")  # as DuckDB's own cursor says it
+        return self._rows
 
 
 class DuckDBBackend(
     SupportsTransactionalDDL,
-    SupportsCancel[DuckDBPyConnection],
-    SupportsServerVersion[DuckDBPyConnection],
-    DBAPIBackend[DuckDBSettings, DuckDBPyConnection, DuckDBCursor],
+    SupportsTransactionStatus[DBAPIConnection[Connection]],
+    SupportsCancel[DBAPIConnection[Connection]],
+    DBAPIBackend[DuckDBSettings, Connection, DuckDBCursor],
     module="duckdb",
     vendor="duckdb",
 ):
     begin_statement = "BEGIN TRANSACTION"
     arguments: ClassVar[Mapping[str, str]] = {"name": "database"}
+    test_support = "conformance.supports.duckdb:DuckDBSupport"
 
     @override
-    def driver_cursor(self, connection: DuckDBPyConnection, /) -> DuckDBCursor:
+    def driver_cursor(self, connection: Connection, /) -> DuckDBCursor:
         return DuckDBCursor(connection)
-
-    @override
-    def rollback(self, connection: DuckDBPyConnection, /) -> None:
-        try:
-            connection.rollback()
-        except duckdb.TransactionException:  # none is open
-            return
 
     @property
     @override
@@ -91,9 +81,19 @@ class DuckDBBackend(
         return True
 
     @override
-    def cancel(self, connection: DuckDBPyConnection, /) -> None:
-        connection.interrupt()
+    def transaction_status(self, connection: DBAPIConnection[Connection], /) -> TransactionStatus:
+        """By asking, since DuckDB does not tell (it runs in this process): statements outside have one each."""
+        try:
+            first, second = (connection.driver.execute("SELECT txid_current()").fetchone() for _ in "12")
+        except duckdb.TransactionException:  # "Current transaction is aborted (please ROLLBACK)"
+            return TransactionStatus.FAILED
+        return TransactionStatus.IN_TRANSACTION if first == second else TransactionStatus.IDLE
 
     @override
-    def server_version(self, connection: DuckDBPyConnection, /) -> tuple[int, ...]:
-        return tuple(int(part) for part in duckdb.__version__.split(".")[:3])
+    def rollback(self, connection: DBAPIConnection[Connection], /) -> None:
+        with suppress(duckdb.TransactionException):  # none is open
+            super().rollback(connection)
+
+    @override
+    def cancel(self, connection: DBAPIConnection[Connection], /) -> None:
+        connection.driver.interrupt()

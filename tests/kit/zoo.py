@@ -1,10 +1,11 @@
 """Right backends, and what the kit said of each when it was looked at by hand.
 
-``python -m tests.kit.zoo`` writes the verdicts anew; read the difference before committing it.
+``python -m tests.kit.zoo`` writes the verdicts anew, of all or of those named; read the difference before committing.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from conformance import Report, check
@@ -13,12 +14,17 @@ FOLDER = Path(__file__).with_name("zoo_verdicts")
 
 BACKENDS = {
     "baseline": "conformance.selftest.baseline:BaselineBackend",
+    "dbapi_plain": "tests.kit.dbapi.backends:PlainBackend",
+    "dbapi_words": "tests.kit.dbapi.backends:WordsBackend",
+    "duckdb": "examples.duckdb_backend.duckdb_backend",
     "sqlite3": "sqlite3",
     "structural": "examples.structural_backend",
 }
 
 ON_SERVERS = {
+    "dbapi_pymysql": "tests.kit.dbapi.backends:PyMySQLBackend",
     "mysql": "reference_backends.mysql",
+    "pg8000": "examples.pg8000_backend",
     "postgis": "reference_backends.postgis",
     "postgresql": "reference_backends.postgresql",
     "spatialite": "reference_backends.spatialite",
@@ -42,8 +48,9 @@ def recorded(name: str) -> str:
 
 
 def main() -> None:
-    for name, target in (BACKENDS | ON_SERVERS).items():
-        (FOLDER / f"{name}.txt").write_text(verdicts(check(target, SETTINGS.get(name))))
+    targets = BACKENDS | ON_SERVERS
+    for name in sys.argv[1:] or targets:
+        (FOLDER / f"{name}.txt").write_text(verdicts(check(targets[name], SETTINGS.get(name))))
 
 
 if __name__ == "__main__":

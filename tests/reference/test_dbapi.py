@@ -18,9 +18,11 @@ from backend_sdk import (
     CredentialSource,
     DatabaseError,
     DatabaseWrapper,
+    DataError,
     ImproperlyConfigured,
-    NotSupportedError,
+    IntegrityError,
     OperationalError,
+    ProgrammingError,
 )
 from reference_backends.dbapi import DBAPIBackend, DBAPISettings, OracleBackend, convert
 
@@ -87,8 +89,6 @@ def test_begin_statement_makes_transactions_of_a_driver_that_commits_by_itself()
     with wrapper.atomic():
         wrapper.cursor().execute("INSERT INTO t VALUES (2)")
     assert wrapper.cursor().execute("SELECT id FROM t").fetchall() == [(2,)]
-    with pytest.raises(NotSupportedError):
-        wrapper.set_autocommit(False)
     assert wrapper.is_usable()
     wrapper.close()
 
@@ -195,6 +195,29 @@ def test_pg8000_wrong_password_is_one_clear_error(open_pg8000: Callable[..., Wra
 
 
 # Oracle, without a server
+
+
+def test_pg8000s_one_error_class_is_sorted_by_what_the_server_says(open_pg8000: Callable[..., Wrapper]) -> None:
+    from examples.pg8000_backend import PG8000Backend
+
+    settings = open_pg8000().settings
+    wrapper: Wrapper = DatabaseWrapper(
+        PG8000Backend(
+            DBAPISettings(**{name: getattr(settings, name) for name in ("name", "user", "password", "host", "port")})
+        )
+    )
+    refused: Wrapper = DatabaseWrapper(PG8000Backend(wrapper.backend.settings.derive(password="wrong")))
+    with pytest.raises(OperationalError, match="connect on 'default'"):
+        refused.connect()
+    wrapper.cursor().execute("CREATE TEMP TABLE t (id int PRIMARY KEY REFERENCES t DEFERRABLE INITIALLY DEFERRED)")
+    for statement, expected in (
+        ("SELECT * FROM nowhere", ProgrammingError),
+        ("INSERT INTO t VALUES ('x')", DataError),
+        ("INSERT INTO t VALUES (NULL)", IntegrityError),
+    ):
+        with pytest.raises(expected, match="execute on 'default'"):
+            wrapper.cursor().execute(statement)
+    wrapper.close()
 
 
 def test_oracle_is_wired_to_the_thin_driver() -> None:

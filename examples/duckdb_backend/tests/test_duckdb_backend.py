@@ -14,9 +14,18 @@ from duckdb_backend import (  # type: ignore[import-not-found]  # a distribution
     DuckDBSettings,
 )
 
-from backend_sdk import DatabaseError, DatabaseWrapper, IntegrityError
+from backend_sdk import (
+    DatabaseError,
+    DatabaseWrapper,
+    ImproperlyConfigured,
+    IntegrityError,
+    ProgrammingError,
+    TransactionManagementError,
+    TransactionStatus,
+)
+from reference_backends.dbapi import DBAPIConnection
 
-Wrapper = DatabaseWrapper[duckdb.DuckDBPyConnection, DuckDBCursor]
+Wrapper = DatabaseWrapper[DBAPIConnection[duckdb.DuckDBPyConnection], DuckDBCursor]
 
 
 @pytest.fixture
@@ -24,6 +33,10 @@ def wrapper() -> Iterator[Wrapper]:
     made = DatabaseWrapper(DuckDBBackend(DuckDBSettings()))
     yield made
     made.close()
+
+
+def status_of(wrapper: Wrapper) -> TransactionStatus:
+    return wrapper.backend.transaction_status(wrapper.connection)
 
 
 def test_cursors_run_in_the_wrappers_own_session(wrapper: Wrapper) -> None:
@@ -52,6 +65,48 @@ def test_failed_block_is_undone_with_its_ddl(wrapper: Wrapper) -> None:
     assert isinstance(caught.value.__cause__, duckdb.ConstraintException)
     with pytest.raises(DatabaseError, match="does not exist"):
         wrapper.cursor().execute("SELECT * FROM t")
+
+
+def test_transaction_that_an_error_has_failed_is_told_and_not_committed_for_nothing(wrapper: Wrapper) -> None:
+    wrapper.cursor().execute("CREATE TABLE t (id int PRIMARY KEY)")
+    assert status_of(wrapper) is TransactionStatus.IDLE
+
+    def use() -> None:
+        with wrapper.atomic():
+            assert status_of(wrapper) is TransactionStatus.IN_TRANSACTION
+            wrapper.cursor().execute("INSERT INTO t VALUES (1)")
+            with pytest.raises(IntegrityError):  # of the errors one that fails the transaction in every version
+                wrapper.cursor().execute("INSERT INTO t VALUES (1)")
+            assert status_of(wrapper) is TransactionStatus.FAILED
+
+    with pytest.raises(TransactionManagementError, match="takes only a rollback"):
+        use()
+    assert status_of(wrapper) is TransactionStatus.IDLE
+    wrapper.rollback()
+    assert wrapper.cursor().execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_without_autocommit_a_transaction_begins_with_the_first_statement(wrapper: Wrapper) -> None:
+    wrapper.cursor().execute("CREATE TABLE t (id int)")
+    wrapper.set_autocommit(False)
+    wrapper.cursor().execute("INSERT INTO t VALUES (1)")
+    assert status_of(wrapper) is TransactionStatus.IN_TRANSACTION
+    wrapper.rollback()
+    wrapper.cursor().execute("INSERT INTO t VALUES (2)")
+    wrapper.commit()
+    wrapper.set_autocommit(True)
+    assert wrapper.cursor().execute("SELECT id FROM t").fetchall() == [(2,)]
+    assert status_of(wrapper) is TransactionStatus.IDLE
+
+
+def test_fetching_without_a_result_is_an_error_as_in_duckdb_itself(wrapper: Wrapper) -> None:
+    with pytest.raises(ProgrammingError, match="No open result set"):
+        wrapper.cursor().fetchone()
+
+
+def test_setting_that_duckdb_has_no_use_for_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="HOST changes nothing for DuckDBBackend"):
+        DuckDBBackend(DuckDBSettings(host="db"))
 
 
 def test_work_is_kept_in_a_file(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def test_the_sdks_contract_is_tried_through_its_own_backend_for_such_modules() -
     assert {result.id: result.verdict for result in report.results} == dict.fromkeys(
         ["LIFE-001", "LIFE-009", "TX-001", "TX-002"], Verdict.PASS
     )
-    unswitchable = check("dbapi:sqlite3", settings, profile="sdk", select=["TX-016"]).results[0]
-    assert unswitchable.verdict is Verdict.FAIL
-    assert unswitchable.rerun == "python -m conformance dbapi:sqlite3 --profile sdk --select TX-016"
+    tied = check("dbapi:sqlite3", profile="sdk", select=["CLOSE-008"]).results[0]
+    assert tied.verdict is Verdict.FAIL
+    assert tied.rerun == "python -m conformance dbapi:sqlite3 --profile sdk --select CLOSE-008"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("duckdb") is None, reason="duckdb is not installed")

@@ -1,0 +1,1 @@
+"""The parts of the backend for PEP 249 modules."""
