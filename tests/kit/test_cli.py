@@ -50,6 +50,8 @@ def test_a_violation_exits_1_and_says_what_where_and_what_to_do(capsys: pytest.C
         (["sqlite3", "-o", "novalue"], "write it as key=value"),
         (["sqlite3", "--url", "sqlite://host/x"], "HOST means nothing to SQLite"),
         (["sqlite3", "--settings", "missing.toml"], "missing.toml"),
+        (["dbapi"], "OPTIONS module is missing"),
+        (["dbapi", "-o", "module=no_such_driver"], "there is no module 'no_such_driver'"),
         (["sqlite3", "--level", "7"], "invalid choice"),
         (["sqlite3", "-j", "0"], "not a number from 1 on"),
         (["sqlite3", "--timeout", "soon"], "not a number of seconds"),
