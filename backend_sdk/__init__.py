@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from . import errors
 from .atomic import Atomic
 from .backend import BaseBackend, DelegatingBackend, SQLSavepoints, declared_abilities, missing_members, normalize
-from .connections import Connections, Databases, backend, configure, connection, connections
+from .connections import Connections, backend, configure, connection, connections
 from .cursor import CheckedCursor, CursorWrapper
+from .databases import Databases
 from .errors import (
     BlockingCallError,
     ConnectionClosedError,
@@ -36,7 +37,7 @@ from .errors import (
 )
 from .frozen import FrozenDict
 from .guard import ExecuteContext, ExecuteHook
-from .handle import handle_of, park
+from .handle import Handle, handle_of, park
 from .local import allow_blocking
 from .protocols import (
     ABILITIES,
@@ -50,9 +51,11 @@ from .protocols import (
     SupportsDriverErrors,
     SupportsExpiringCredentials,
     SupportsIsBroken,
+    SupportsLeases,
     SupportsNamedCursor,
     SupportsPing,
     SupportsReadOnly,
+    SupportsRenew,
     SupportsReset,
     SupportsSavepoints,
     SupportsServerVersion,
@@ -137,6 +140,7 @@ __all__ = [
     "ExecuteContext",
     "ExecuteHook",
     "FrozenDict",
+    "Handle",
     "ImproperlyConfigured",
     "IntegrityError",
     "InterfaceError",
@@ -164,9 +168,11 @@ __all__ = [
     "SupportsDriverErrors",
     "SupportsExpiringCredentials",
     "SupportsIsBroken",
+    "SupportsLeases",
     "SupportsNamedCursor",
     "SupportsPing",
     "SupportsReadOnly",
+    "SupportsRenew",
     "SupportsReset",
     "SupportsSavepoints",
     "SupportsServerVersion",

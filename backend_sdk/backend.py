@@ -91,6 +91,8 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
         found = _settings_argument(cls)
         if found is not None and "settings_class" not in vars(cls):
             cls.settings_class = found
+        if _renewed_otherwise(cls):
+            cls.renew = _renew_in_parts  # type: ignore[method-assign]  # the inherited one skips the new part
         for ability in declared_abilities(cls):
             for name in sorted(cast("Any", ability).__abstractmethods__):
                 if inspect.getattr_static(cls, name) is vars(BaseBackend).get(name):
@@ -158,6 +160,9 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
     def close_connection(self, connection: ConnT, /) -> None:
         cast("Any", connection).close()
 
+    def drop_connection(self, connection: ConnT, /) -> None:
+        self.close_connection(connection)
+
     def ping(self, connection: ConnT, /) -> None:
         """No probe."""
 
@@ -169,6 +174,9 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
 
     def reset(self, connection: ConnT, /) -> None:
         self._lacks("SupportsReset")
+
+    def renew(self, connection: ConnT, /) -> None:
+        _renew_in_parts(self, connection)
 
     def begin(self, connection: ConnT, /) -> None:
         self._lacks("SupportsTransactions")
@@ -227,6 +235,18 @@ class BaseBackend(Backend[ParamsT, ConnT, CursorT], Generic[SettingsT, ParamsT, 
 
     def _lacks(self, ability: str) -> NoReturn:
         raise NotSupportedError(f"{self!r} does not declare {ability}, which this needs")
+
+
+def _renew_in_parts(backend: BaseBackend[Any, Any, ConnT, Any], connection: ConnT, /) -> None:
+    backend.reset(connection)
+    backend.set_autocommit(connection, backend.settings.autocommit)
+    backend.init_connection_state(connection)
+
+
+def _renewed_otherwise(cls: type[BaseBackend[Any, Any, Any, Any]]) -> bool:
+    """Whether *cls* replaces a part of ``renew`` and inherits the whole, which would then do without that part."""
+    parts = ("reset", "set_autocommit", "init_connection_state")
+    return "renew" not in vars(cls) and any(name in vars(cls) for name in parts)
 
 
 def _settings_argument(cls: type) -> type[ConnectionSettings] | None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .connections import Connections, Databases, connections
+from .connections import Connections, connections
+from .databases import Databases
 from .errors import ImproperlyConfigured
 from .routing import route_connections
 from .scope import Scope, Scopes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
     from contextlib import AbstractContextManager
 
-    from .connections import Source
+    from .databases import Source
     from .routing import Route, Target
 
     WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -173,7 +174,7 @@ def _atomic_blocks(handler: Connections, databases: Databases) -> list[AbstractC
     aliases = [
         alias
         for alias in databases
-        if databases.backend(alias).settings.atomic_requests and databases.shared(alias) is None
+        if databases.backend(alias).settings.atomic_requests and alias not in databases.shared
     ]
     wrappers = {id(wrapper): wrapper for wrapper in (handler[alias] for alias in aliases)}
     return [wrapper.atomic() for wrapper in wrappers.values()]

@@ -8,12 +8,13 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, overload
 
-from .connections import DEFAULT_ALIAS, Connections, connections
+from .connections import Connections, connections
+from .databases import DEFAULT_ALIAS
 from .errors import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from .backend import BaseBackend
-    from .connections import AnyWrapper, Databases
+    from .databases import AnyWrapper, Databases
 
 __all__ = ["ModelConnection", "ModelDatabase", "alias_for_model"]
 

@@ -47,9 +47,11 @@ __all__ = [
     "SupportsDriverErrors",
     "SupportsExpiringCredentials",
     "SupportsIsBroken",
+    "SupportsLeases",
     "SupportsNamedCursor",
     "SupportsPing",
     "SupportsReadOnly",
+    "SupportsRenew",
     "SupportsReset",
     "SupportsSavepoints",
     "SupportsServerVersion",
@@ -167,6 +169,18 @@ class SupportsClose(Ability, Protocol[ConnT_contra]):
         raise NotImplementedError
 
 
+class SupportsLeases(Ability, Protocol[ConnT_contra]):
+    """A pool: ``get_new_connection`` may hand on a session, made as new, and ``close_connection`` ends the lease alone.
+
+    Without it: a connection is opened at each connect, and its session ends when it is closed.
+    """
+
+    @abstractmethod
+    def drop_connection(self, connection: ConnT_contra, /) -> None:
+        """As ``close_connection``; called by finalizers, in any thread and at any point of it, so it must not wait."""
+        raise NotImplementedError
+
+
 class SupportsPing(Ability, Protocol[ConnT_contra]):
     """A remote probe. Without it: a connection counts as usable unless `SupportsIsBroken` says otherwise."""
 
@@ -203,6 +217,15 @@ class SupportsReset(Ability, Protocol[ConnT_contra]):
 
         ``init_connection_state`` follows. Raise if it cannot be done; the connection is closed then.
         """
+        raise NotImplementedError
+
+
+class SupportsRenew(Ability, Protocol[ConnT_contra]):
+    """``reset`` and what follows it in one round trip. Without it: they are called one after the other."""
+
+    @abstractmethod
+    def renew(self, connection: ConnT_contra, /) -> None:
+        """Do what ``reset``, ``set_autocommit`` as the settings say and ``init_connection_state`` do. Raise as they do."""
         raise NotImplementedError
 
 
@@ -339,8 +362,8 @@ class SupportsExpiringCredentials(Ability, Protocol):
 
 
 ABILITIES: tuple[type, ...] = (
-    SupportsConfigure, SupportsClose, SupportsPing, SupportsIsBroken, SupportsTransactionStatus, SupportsReset,
-    SupportsTransactions, SupportsAutocommit, SupportsSavepoints, SupportsTransactionalDDL, SupportsReadOnly,
-    SupportsCancel, SupportsServerVersion, SupportsDisconnect, SupportsDriverErrors, SupportsNamedCursor,
-    SupportsThreadSafety, SupportsExpiringCredentials,
+    SupportsConfigure, SupportsClose, SupportsLeases, SupportsPing, SupportsIsBroken, SupportsTransactionStatus,
+    SupportsReset, SupportsRenew, SupportsTransactions, SupportsAutocommit, SupportsSavepoints,
+    SupportsTransactionalDDL, SupportsReadOnly, SupportsCancel, SupportsServerVersion, SupportsDisconnect,
+    SupportsDriverErrors, SupportsNamedCursor, SupportsThreadSafety, SupportsExpiringCredentials,
 )  # fmt: skip

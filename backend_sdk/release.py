@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .backend import DelegatingBackend
 from .guard import Guard
 from .lifetime import Lifetime
-from .local import get_ident
+from .local import NOBODY, get_ident
 from .protocols import SupportsReset, TransactionStatus
 from .transaction import Transaction
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "Parked", "adopt", "close_quietly", "retire", "session_key", "surrender"]
 
 SessionKey = tuple[object, ...]
+
+IN_TRANSACTION, FAILED = TransactionStatus.IN_TRANSACTION, TransactionStatus.FAILED  # a member costs two lookups
 
 
 class Parked(NamedTuple):
@@ -60,43 +62,43 @@ class Cache:
     The thread itself is the only one to use it. Dropping it closes them all.
     """
 
-    __slots__ = ("_clock", "_limit", "_parked")
+    __slots__ = ("_clock", "_limit", "parked")
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit = limit
         self._clock = clock
-        self._parked: list[Parked] = []  # the one parked last at the end
+        self.parked: list[Parked] = []  # the one parked last at the end
 
     def __len__(self) -> int:
-        return len(self._parked)
+        return len(self.parked)
 
     def take(self, key: SessionKey) -> Parked | None:
         """The session parked last under *key*, or None."""
         self.expire()
-        for index in range(len(self._parked) - 1, -1, -1):
-            if self._parked[index].key == key:
-                return self._parked.pop(index)
+        for index in range(len(self.parked) - 1, -1, -1):
+            if self.parked[index].key == key:
+                return self.parked.pop(index)
         return None
 
     def put(self, parked: Parked) -> None:
-        self._parked.append(parked)
+        self.parked.append(parked)
         self.expire()
-        while len(self._parked) > self._limit:
-            close_quietly(self._parked.pop(0).handle)
+        while len(self.parked) > self._limit:
+            close_quietly(self.parked.pop(0).handle)
 
     def expire(self) -> None:
         """Close those that are too old, whoever's they are."""
-        if not self._parked:
+        if not self.parked:
             return
         now = self._clock()
-        old = [parked for parked in self._parked if parked.expired(now)]
+        old = [parked for parked in self.parked if parked.expired(now)]
         if old:
-            self._parked = [parked for parked in self._parked if parked not in old]
+            self.parked = [parked for parked in self.parked if parked not in old]
             for parked in old:
                 close_quietly(parked.handle)
 
     def clear(self) -> None:
-        parked, self._parked = self._parked, []
+        parked, self.parked = self.parked, []
         for each in parked:
             close_quietly(each.handle)
 
@@ -146,12 +148,12 @@ def _part(wrapper: DatabaseWrapper[Any, Any], reason: str) -> tuple[Guard | None
     guard, handle = wrapper._guard, wrapper._handle
     wrapper._guard = wrapper._handle = None
     if guard is not None:
-        guard.refresh()
+        guard.fast = NOBODY.here  # so every cursor asks, and learns that it has ended
     return guard, handle
 
 
 def _worth_keeping(wrapper: DatabaseWrapper[Any, Any], guard: Guard) -> bool:
-    settings = wrapper.settings
+    settings = wrapper._backend.settings
     return (
         settings.conn_max_age != 0
         and not settings.is_private
@@ -177,7 +179,7 @@ def _roll_back(backend: Any, guard: Guard, connection: Any) -> None:
     """Not left to the closing: some databases commit what is open when a session ends in good order."""
     try:
         status = backend.transaction_status(connection)
-        if guard.transaction.blocks or status in {TransactionStatus.IN_TRANSACTION, TransactionStatus.FAILED}:
+        if guard.transaction.blocks or status is IN_TRANSACTION or status is FAILED:
             backend.rollback(connection)
     except Exception:  # closing it is all that is left
         return

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from typing_extensions import override
 
 from .around import around
-from .connections import DEFAULT_ALIAS, Connections, connections, raise_collected, unknown_alias
+from .closing import raise_collected
+from .connections import Connections, connections
+from .databases import DEFAULT_ALIAS, unknown_alias
 from .errors import ImproperlyConfigured
 from .release import surrender
 from .slots import Layer
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from .connections import AnyLayer, AnySlot, AnyWrapper
+    from .databases import AnyWrapper
+    from .lookup import AnyLayer, AnySlot
 
     Target: TypeAlias = "str | AnyWrapper | SeparateConnection"
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from typing_extensions import override
 
 from .around import around
-from .connections import Connections, Databases, connections, raise_collected, run_all, run_in_background
+from .closing import raise_collected, run_all, run_in_background
+from .connections import Connections, connections
+from .databases import Databases
 from .errors import ScopeError
 from .local import current_task
 from .slots import Layer
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from .connections import AnyLayer, AnySlot, Source
+    from .databases import Source
+    from .lookup import AnyLayer, AnySlot
 
 __all__ = ["Scope", "Scopes", "Signal", "scope", "scope_finished", "scope_started"]
 

@@ -53,9 +53,14 @@ class Slot(Generic[T]):
 
     def take(self) -> list[T]:
         """Every wrapper made here that is still alive; the slot is empty afterwards."""
-        alive = [wrapper for wrapper in (made() for made in self.made) if wrapper is not None]
+        alive: list[T] = []
+        for made in self.made:
+            wrapper = made()
+            if wrapper is not None:
+                alive.append(wrapper)
         self.made = []
-        self.empty()
+        self.wrappers.clear()
+        self.models.clear()
         return alive
 
     def empty(self) -> None:
@@ -69,7 +74,7 @@ class Layer(Generic[T]):
     A layer without a parent is a root: the configured databases (*is_base*) or a scope's.
     """
 
-    __slots__ = ("__weakref__", "_slots", "databases", "ended", "is_base", "parent", "root", "routes")
+    __slots__ = ("__weakref__", "_left", "_slots", "databases", "ended", "is_base", "parent", "root", "routes")
 
     def __init__(
         self, databases: Any, *, parent: Layer[T] | None = None, routes: Mapping[str, Any] | None = None,
@@ -82,6 +87,7 @@ class Layer(Generic[T]):
         self.is_base = is_base
         self.ended = False
         self._slots: dict[int, ref[Slot[T]]] = {}
+        self._left: dict[int, ref[T]] = {}
 
     @property
     def top(self) -> Layer[T]:
@@ -99,11 +105,19 @@ class Layer(Generic[T]):
 
     def add(self, slot: Slot[T]) -> None:
         """Remember *slot* for `slots`. No lock: each step is atomic, and who adds looks at ``over`` afterwards."""
-        if len(self._slots) >= 32:  # tasks come and go
-            for key, seen in list(self._slots.items()):
-                if seen() is None:
-                    self._slots.pop(key, None)
-        self._slots[id(slot)] = ref(slot)
+        _note(self._slots, slot)
+
+    def leave(self, wrapper: T) -> None:
+        """Remember *wrapper*, which somebody still holds although its thread or task, and so its slot, is gone."""
+        _note(self._left, wrapper)
+        if self.root is not None:
+            _note(self.root._left, wrapper)
+
+    def left(self) -> list[T]:
+        """What was left so, and is still held. To be asked for after `slots`: a place leaves first and dies then."""
+        if not self._left:
+            return []
+        return [wrapper for wrapper in (seen() for seen in list(self._left.values())) if wrapper is not None]
 
     @property
     def used(self) -> bool:
@@ -112,7 +126,12 @@ class Layer(Generic[T]):
 
     def slots(self) -> list[Slot[T]]:
         """The living slots of this layer, and for a root those of the layers over it."""
-        return [slot for slot in (seen() for seen in list(self._slots.values())) if slot is not None]
+        alive: list[Slot[T]] = []
+        for seen in list(self._slots.values()):
+            slot = seen()
+            if slot is not None:
+                alive.append(slot)
+        return alive
 
     def chain(self) -> Iterator[Layer[T]]:
         """This layer and all below it, the topmost first."""
@@ -122,8 +141,19 @@ class Layer(Generic[T]):
             layer = layer.parent
 
 
+def _note(seen: dict[int, ref[T]], what: T) -> None:
+    if len(seen) >= 32:  # tasks come and go
+        for key, other in list(seen.items()):
+            if other() is None:
+                seen.pop(key, None)
+    seen[id(what)] = ref(what)
+
+
 class Place(Generic[T, CacheT]):
-    """What one thread or task keeps, over all layers; its end empties the slots, though a context may hold them."""
+    """What one thread or task keeps, over all layers; its end empties the slots, though a context may hold them.
+
+    What somebody holds of it all the same is left to the layers, whose end closes it.
+    """
 
     __slots__ = ("cache", "lock", "slots")
 
@@ -151,6 +181,10 @@ class Place(Generic[T, CacheT]):
     def __del__(self) -> None:
         for slot in self.slots.values():
             slot.empty()
+            for made in slot.made:
+                wrapper = made()
+                if wrapper is not None and slot.layer is not None:  # somebody holds it
+                    slot.layer.leave(wrapper)
 
 
 class _Here(threading.local):

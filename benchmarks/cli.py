@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import pool_rows, postgresql_rows, report, sqlite_rows
+from benchmarks import pool_rows, postgresql_rows, report, scope_rows, sqlite_rows
 from benchmarks.gate import ATTEMPTS, Outcome, judge_with_repeats, measure_row
 from benchmarks.pool_peers import server
 from benchmarks.rows import NotInstalledError, Row
 from conformance.servers.process import ServerError
 
-ROWS = (*sqlite_rows.ROWS, *postgresql_rows.ROWS, *pool_rows.ROWS)
-SERVED = tuple(row for row in (*postgresql_rows.ROWS, *pool_rows.ROWS) if row.source is not pool_rows.null)
+ROWS = (*sqlite_rows.ROWS, *scope_rows.ROWS, *postgresql_rows.ROWS, *pool_rows.ROWS)
+SERVED = (
+    *(row for row in scope_rows.ROWS if row.name.startswith("pg_")),
+    *postgresql_rows.ROWS,
+    *(row for row in pool_rows.ROWS if row.source is not pool_rows.null),
+)
 """The rows that need a server."""
 
 SEED = 20240131

@@ -47,6 +47,63 @@ def staged(session: Session, loop_of: Callable[[CursorSource], Loop], *, on_file
     return opener
 
 
+class Handler(Protocol):
+    """What a wrapper is asked of by its alias: an application's ``connections``."""
+
+    def __getitem__(self, alias: str, /) -> CursorSource:
+        """The wrapper of the calling thread."""
+        ...
+
+
+Handlers = Callable[[str], AbstractContextManager[Handler]]
+"""Opens a handler whose ``default`` is the database of that path."""
+
+
+def looked_up(handlers: Handlers, loop_of: Callable[[Handler], Loop]) -> Opener:
+    """An operation that begins with ``connections[alias]``: as `staged`, and the loop over the handler."""
+
+    @contextmanager
+    def opener() -> Iterator[Loop]:
+        with handlers(workload.MEMORY) as connections:
+            fill(connections["default"])
+            yield with_own_code(loop_of(connections))
+
+    return opener
+
+
+def ten_lookups(connections: Handler) -> Loop:
+    """``connections[alias]`` ten times, so that the loop's own cost is no part of it worth naming."""
+
+    def loop(count: int) -> None:
+        for _ in repeat(None, count):
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+            connections["default"]
+
+    return loop
+
+
+def select_with_alias(connections: Handler) -> Loop:
+    """One row by a cursor in a ``with`` block, the wrapper looked up each time."""
+
+    def loop(count: int) -> object:
+        row = None
+        for _ in repeat(None, count):
+            with connections["default"].cursor() as cursor:
+                cursor.execute(workload.SELECT_ONE)
+                row = cursor.fetchone()
+        return row
+
+    return loop
+
+
 def with_own_code(loop: Loop) -> Loop:
     """The same function over a fresh, not yet specialized copy of its code."""
     assert isinstance(loop, FunctionType)

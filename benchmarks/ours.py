@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import repeat
 
-from backend_sdk import DatabaseWrapper
+from backend_sdk import Connections, DatabaseWrapper
 from backend_sdk.errors import IntegrityError
 from benchmarks import loops, workload
 from benchmarks.measure import Loop
@@ -14,12 +14,17 @@ from reference_backends.sqlite3 import SQLiteBackend, SQLiteSettings
 
 @contextmanager
 def session(path: str) -> Iterator[loops.CursorSource]:
-    """One open wrapper on that database.
-
-    There is no ``connections`` yet; with it, the loops ask ``connections[alias]`` for a cursor.
-    """
+    """One open wrapper on that database."""
     with closing(DatabaseWrapper(SQLiteBackend(SQLiteSettings(name=path)))) as wrapper:
         yield wrapper
+
+
+@contextmanager
+def handler(path: str) -> Iterator[loops.Handler]:
+    """A handler with that database."""
+    connections = Connections({"default": SQLiteBackend(SQLiteSettings(name=path))})
+    yield connections
+    connections.close_all()
 
 
 @contextmanager
@@ -44,7 +49,8 @@ def wrapper_maker() -> Callable[[], object]:
 
 OPERATIONS: Mapping[str, Opener] = {
     "cursor_close": loops.staged(session, loops.cursor_close),
-    "select_with": loops.staged(session, loops.select_with),
+    "connections_alias": loops.looked_up(handler, loops.ten_lookups),
+    "select_with": loops.looked_up(handler, loops.select_with_alias),
     "select_plain": loops.staged(session, loops.select_plain),
     "fetchone_loop": loops.staged(session, loops.fetchone_loop),
     "iterate": loops.staged(session, loops.iterate),

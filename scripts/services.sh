@@ -19,6 +19,11 @@ has() {
     MariaDB) any mariadbd mysqld /usr/sbin/mariadbd /usr/sbin/mysqld ;;
     PgBouncer) any pgbouncer /usr/sbin/pgbouncer ;;
     SpatiaLite) any /usr/lib/*/mod_spatialite.so /usr/lib*/mod_spatialite.so /usr/local/lib/mod_spatialite.* /opt/homebrew/lib/mod_spatialite.* ;;
+    # What mysqlclient, Django's driver, is compiled against, and what django.contrib.gis loads.
+    MariaDB-client-library) any mariadb_config mysql_config ;;
+    GDAL) any /usr/lib/*/libgdal.so* /usr/lib*/libgdal.so* /usr/local/lib/libgdal.* /opt/homebrew/lib/libgdal.* ;;
+    # The browser of examples/browser_test.
+    Chromium) any chromium-headless-shell chromium chromium-browser google-chrome ;;
     esac
 }
 
@@ -33,11 +38,14 @@ package() { # Debian's name
     MariaDB) echo mariadb-server ;;
     PgBouncer) echo pgbouncer ;;
     SpatiaLite) echo libsqlite3-mod-spatialite ;;
+    MariaDB-client-library) echo libmariadb-dev gcc pkg-config ;;
+    GDAL) echo gdal-bin ;;
+    Chromium) echo chromium-headless-shell ;;
     esac
 }
 
 missing() {
-    for service in PostgreSQL PostGIS MariaDB PgBouncer SpatiaLite; do
+    for service in PostgreSQL PostGIS MariaDB PgBouncer SpatiaLite MariaDB-client-library GDAL Chromium; do
         has "$service" || echo "$service"
     done
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import sqlite3
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import assert_type
@@ -20,10 +22,11 @@ from backend_sdk import (
     OperationalError,
     make_backend,
 )
+from examples.browser_test import browser
 from examples.structural_backend import StructuralBackend
 from tests.typing.checkers import ROOT, checked_here, mypy_says
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "examples" / "browser_test").glob("*.py")])
 
 
 @pytest.fixture
@@ -109,3 +112,11 @@ def test_structural_backend_is_found_by_its_modules_name() -> None:
     assert made.settings.name == "example.db"
     assert made == make_backend({"ENGINE": "examples.structural_backend", "NAME": "example.db"})
     assert hash(made) == hash(make_backend({"ENGINE": "examples.structural_backend", "NAME": "example.db"}))
+
+
+def test_a_browser_reads_a_page_over_the_tests_own_database() -> None:
+    if browser.find() is None:
+        pytest.skip("no headless browser is installed (make services)")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/browser_test"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr

@@ -19,10 +19,14 @@ if not settings.configured:
     django.setup()  # otherwise every statement warns that the applications are not ready
 
 
+def handler_for(path: str) -> Any:
+    """A handler as a project's ``connections``."""
+    return utils.ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": path}})
+
+
 def wrapper_for(path: str) -> Any:
     """A wrapper as a project's ``connections`` makes it, of a handler of its own."""
-    handler = utils.ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": path}})
-    return handler["default"]
+    return handler_for(path)["default"]
 
 
 @contextmanager
@@ -30,6 +34,14 @@ def session(path: str) -> Iterator[loops.CursorSource]:
     """One open wrapper on that database."""
     with closing(wrapper_for(path)) as wrapper:
         yield wrapper
+
+
+@contextmanager
+def handler(path: str) -> Iterator[loops.Handler]:
+    """A handler with that database."""
+    connections = handler_for(path)
+    yield connections
+    connections.close_all()
 
 
 @contextmanager
@@ -54,7 +66,8 @@ def wrapper_maker() -> Callable[[], object]:
 
 OPERATIONS: Mapping[str, Opener] = {
     "cursor_close": loops.staged(session, loops.cursor_close),
-    "select_with": loops.staged(session, loops.select_with),
+    "connections_alias": loops.looked_up(handler, loops.ten_lookups),
+    "select_with": loops.looked_up(handler, loops.select_with_alias),
     "fetchone_loop": loops.staged(session, loops.fetchone_loop),
     "iterate": loops.staged(session, loops.iterate),
     "integrity_error": loops.staged(session, loops.integrity_error(utils.IntegrityError), on_file=True),

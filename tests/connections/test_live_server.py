@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -64,3 +66,13 @@ def test_what_is_not_shared_is_the_servers_own(handler: Connections) -> None:
     with live_server(app, connections=handler) as url:
         assert read(url) == "fine"
     assert seen[0] is not handler["other"]
+
+
+def test_connections_that_nothing_is_sent_on_hold_up_neither_requests_nor_the_end(handler: Connections) -> None:
+    with live_server(site(handler), connections=handler) as url:
+        address = urlsplit(url)
+        idle = socket.create_connection((address.hostname, address.port), timeout=20)  # as browsers open in advance
+        read(f"{url}/one")
+        assert read(f"{url}/two") == "/one"
+    with idle:
+        assert idle.recv(1) == b"", "the server has not closed it"

@@ -13,7 +13,7 @@ import pytest
 
 import backend_sdk
 from backend_sdk import BaseBackend, Connections, DatabaseWrapper, Scopes, UnknownAliasError, connection
-from backend_sdk.connections import BackendProxy, ConnectionProxy
+from backend_sdk.proxies import BackendProxy, ConnectionProxy
 from tests.connections.tenants import tenant
 from tests.core.fakes import Driver, in_thread
 

@@ -416,6 +416,21 @@ def test_idle_connections_of_other_threads_are_closed(handler: Connections, scop
         cursor.fetchone()
 
 
+def test_what_somebody_still_holds_of_a_thread_that_is_gone_is_closed(
+    handler: Connections, scope: Scopes, driver: Driver
+) -> None:
+    def work() -> Any:
+        handler["default"].connect()
+        return handler["default"]
+
+    with scope({"default": tenant(driver, "a")}) as mine:
+        held = in_thread(mine.bind(work))
+        assert len(driver.open_connections) == 1
+    assert driver.open_connections == []
+    with pytest.raises(ScopeError, match="has ended"):
+        held.connect()
+
+
 def test_a_busy_connection_is_closed_by_its_owner_when_the_call_returns(
     handler: Connections, scope: Scopes, driver: Driver
 ) -> None:

@@ -111,9 +111,11 @@ def test_a_wsgi_client_that_disconnects_leaves_nothing_open(sites: dict[str, Dat
     assert count.open == 0
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("way", ["starlette", "sync_to_async", "to_thread"])
-def test_asgi_endpoints_in_worker_threads(sites: dict[str, Databases], count: Count, way: str) -> None:
+def test_asgi_endpoints_in_worker_threads(sites: dict[str, Databases], count: Count, way: str, loop: str) -> None:
     pytest.importorskip("uvicorn")
+    pytest.importorskip(loop)
     handler = Connections()
     endpoint = asgi_endpoint(handler, way)
     shells = {path: ASGIScope(endpoint, databases, connections=handler) for path, databases in sites.items()}
@@ -124,7 +126,7 @@ def test_asgi_endpoints_in_worker_threads(sites: dict[str, Databases], count: Co
         else:
             await shells[scope["path"]](scope, receive, send)
 
-    with uvicorn_server(dispatch) as port:
+    with uvicorn_server(dispatch, loop) as port:
         answers = ask_all(port, ["/sa", "/sb"] * 30, clients=THREADS)
     assert wrong(answers) == []
     assert len(answers) == 60

@@ -57,7 +57,10 @@ def waitress_server(app: Any, threads: int) -> Iterator[int]:
     try:
         yield int(server.effective_port)
     finally:
-        server.trigger.pull_trigger(server.close)  # there, or it would select on a closed socket
+        try:
+            server.trigger.pull_trigger(server.close)  # there, or it would select on a closed socket
+        except OSError:  # a worker's pull has woken it already, so it has closed the trigger before this pull's write
+            pass
         thread.join(20)
         workers = [thread for thread in threading.enumerate() if thread.name.startswith("waitress-")]
         server.task_dispatcher.shutdown(timeout=20)
@@ -66,12 +69,13 @@ def waitress_server(app: Any, threads: int) -> Iterator[int]:
 
 
 @contextmanager
-def uvicorn_server(app: Any) -> Iterator[int]:
-    """Serve the ASGI *app*; yields the port."""
+def uvicorn_server(app: Any, loop: str = "asyncio") -> Iterator[int]:
+    """Serve the ASGI *app* on that event loop; yields the port."""
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)  # listens before the loop runs: no waiting for it
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=20))
+    config = uvicorn.Config(app, loop=loop, log_config=None, lifespan="on", timeout_graceful_shutdown=20)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")
     thread.start()
     try:

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,12 @@ def report(
     return not wrong and len(answers) == requests and count.most <= limit and count.open == 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--wsgi", type=int, default=10_000, help="requests to the WSGI server")
     parser.add_argument("--asgi", type=int, default=2_000, help="requests to the ASGI server")
     parser.add_argument("--threads", type=int, default=16)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     fine = [soak_wsgi(options.wsgi, options.threads), soak_asgi(options.asgi, options.threads)]
     return 0 if all(fine) else 1
 
