@@ -118,7 +118,7 @@ def _loop() -> AbstractEventLoop | None:
 
 def current_task() -> Any | None:
     """The task that calls, or the loop itself in one of its bare callbacks; None outside of any event loop."""
-    loop = _loop()
+    loop = _loop() if running_loop() else None
     if loop is None:
         return None
     from asyncio import current_task
@@ -128,7 +128,7 @@ def current_task() -> Any | None:
 
 def current_token() -> Token:
     """The caller's token: its task's under a running event loop, else its thread's."""
-    task = current_task()
+    task = current_task() if running_loop() else None
     if task is None:
         return _here.presence.token
     token = _tasks.get(task)
@@ -148,7 +148,7 @@ _blocking: ContextVar[bool] = ContextVar("backend_sdk_allow_blocking", default=F
 
 def blocking_allowed() -> bool:
     """Whether a blocking call is all right here: no loop runs, or `allow_blocking` is in force."""
-    return _loop() is None or _blocking.get()
+    return not running_loop() or _loop() is None or _blocking.get()
 
 
 @contextmanager

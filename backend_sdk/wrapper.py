@@ -116,7 +116,8 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
         guard = self._guard
         if guard is None or not guard.fast() or local.running_loop():
             guard = self._session("cursor")
-            return guarded(guard.call("cursor", self._backend._cursor, guard.connection), guard)
+            if not guard.fast() or local.running_loop():  # else it was just opened, and nothing speaks against it
+                return guarded(guard.call("cursor", self._backend._cursor, guard.connection), guard)
         try:
             cursor = self._backend._cursor(guard.connection)  # type: ignore[arg-type]  # open, as just checked
         except guard.errors.caught as error:
