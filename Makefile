@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint types tests format bench bench-gate bench-kit selftest-full soak-pools soak-scopes services dist constraints clean
+.PHONY: help conformance test lint types tests format bench bench-gate bench-kit django-suite selftest-full soak-pools soak-scopes services dist constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -37,9 +37,12 @@ types: $(VENV)/dev.stamp ## mypy, then pyright
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-tests: services-report django-environments $(addprefix tests-,$(VERSIONS)) ## pytest on each Python; PYTEST_ARGS is handed on
+tests: services-report django-environments third-party-engines $(addprefix tests-,$(VERSIONS)) ## pytest on each Python; PYTEST_ARGS is handed on
 
-.PHONY: services-report django-environments
+.PHONY: services-report django-environments third-party-engines
+third-party-engines: $(VENV)/dev.stamp # published Django engines, each Django's in an environment of its own
+	@$(BIN)/python -m scripts.third_party_engines || test "$$BACKEND_SDK_REQUIRE_SERVICES" != 1
+
 django-environments: $(VENV)/dev.stamp # what is missing is reported, and fails where everything is required
 	@$(BIN)/python scripts/django_environments.py || test "$$BACKEND_SDK_REQUIRE_SERVICES" != 1
 
@@ -68,6 +71,10 @@ soak-pools: $(VENV)/dev.stamp ## the pool under failures, thread deaths, forks a
 bench-kit: $(VENV)/dev.stamp ## how long the kit takes
 	@$(BIN)/python -m benchmarks.kit
 
+DJANGO ?= 5.2
+django-suite: django-environments ## Django's own tests through django_pooled and without it; FULL=1 for all of them
+	@$(BIN)/python -m tests.django_suite --django $(DJANGO) $(if $(FULL),--full --parallel 2) $(SUITE_ARGS)
+
 selftest-full: $(VENV)/dev.stamp ## each wrong backend of the kit's catalogue against every requirement
 	$(BIN)/python -m conformance selftest --full
 	$(BIN)/python -m conformance selftest --full --profile dbapi
@@ -84,7 +91,7 @@ constraints: ## resolve every dependency anew and pin it
 	@scripts/constraints.sh "$(PYTHON)"
 
 clean: ## remove all that the other targets made
-	rm -rf $(VENV) $(VENV)-3.* $(VENV)-django-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .environment.lock
+	rm -rf $(VENV) $(VENV)-3.* $(VENV)-django-* $(VENV)-engines-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .environment.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/%.stamp: pyproject.toml constraints.txt

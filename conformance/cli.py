@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 KINDS = ("json", "junit")
+KINDS_OF_CATALOGUES = ("sdk", "dbapi", "django", "django-postgresql")
 
 
 class _Usage(Exception):
@@ -201,6 +204,7 @@ def _explain(given: list[str]) -> int:
 def _explanation(entry: Requirement) -> str:
     rows = [
         ("group", f"{entry.group}, level {entry.level} ({LEVELS[entry.level]}), {entry.keyword}, since {entry.since}"),
+        ("of a pool", entry.leased),
         ("reason", entry.reason),
         ("source", entry.source),
         ("after", ", ".join(entry.after)),
@@ -211,9 +215,22 @@ def _explanation(entry: Requirement) -> str:
     return "\n".join([f"{entry.id}  {entry.sentence}", *(f"  {name:<9} {text}" for name, text in rows if text)])
 
 
+@contextmanager
+def _server_of(profile: str) -> Iterator[None]:
+    """One server for the whole catalogue, where it needs one. Raises `OSError` if there is none to be had."""
+    if profile != "django-postgresql":
+        yield
+        return
+    from .servers.postgresql import URL_VARIABLE, postgresql_url
+
+    with postgresql_url() as url:
+        os.environ[URL_VARIABLE] = url
+        yield
+
+
 def _selftest(given: list[str]) -> int:
     parser = _Parser(prog="python -m conformance selftest", description="Judge the kit by its wrong backends.")
-    parser.add_argument("--profile", default="sdk", choices=["sdk", "dbapi", "django"], help="which catalogue")
+    parser.add_argument("--profile", default="sdk", choices=KINDS_OF_CATALOGUES, help="which catalogue")
     parser.add_argument("--full", action="store_true", help="each against every requirement, not its group alone")
     parser.add_argument("--select", action="append", default=[], metavar="ID", help="only what must catch these")
     parser.add_argument("-j", dest="jobs", type=_positive, default=3, metavar="N", help="backends at once")
@@ -223,7 +240,12 @@ def _selftest(given: list[str]) -> int:
 
     register = load_register()
     only = [part for text in options.select for part in text.split(",")]
-    outcomes = run_catalogue(register, kind=options.profile, full=options.full, only=only, jobs=options.jobs)
+    try:
+        with _server_of(options.profile):
+            outcomes = run_catalogue(register, kind=options.profile, full=options.full, only=only, jobs=options.jobs)
+    except OSError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return ExitCode.COULD_NOT_RUN
     escaped = [outcome for outcome in outcomes if not outcome.killed]
     for outcome in escaped:
         print(f"✗ escaped  {outcome.mutant.target}: {outcome.mutant.defect}\n    {outcome.why_not}")

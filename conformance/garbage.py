@@ -173,7 +173,7 @@ def describe(item: object) -> str:
     kind = type(item)
     if kind in _CONTAINERS:
         return kind.__name__
-    wrapped = getattr(item, "__wrapped__", None) if hasattr(item, "cache_info") else None
+    wrapped = getattr(item, "__wrapped__", None) if hasattr(kind, "cache_info") else None  # a proxy may raise anything
     note = f" of {describe(wrapped)}" if wrapped is not None else _finalizer_note(kind)
     return f"{kind.__module__}.{kind.__qualname__}{note}"
 

@@ -12,6 +12,8 @@ from backend_sdk import ImproperlyConfigured, parse_url
 
 __all__ = ["alias_mapping", "django_mapping"]
 
+_OF_AN_ALIAS = {"ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS"}
+
 
 def alias_mapping(file: str | None, url: str | None, single: Iterable[str]) -> dict[str, Any]:
     """One alias mapping without ENGINE; later sources override earlier ones. Raises `ImproperlyConfigured`."""
@@ -27,12 +29,11 @@ def alias_mapping(file: str | None, url: str | None, single: Iterable[str]) -> d
 def django_mapping(file: str | None, url: str | None, single: Iterable[str]) -> dict[str, Any]:
     """All settings of a Django project, the kit's table CONFORMANCE among them; URL and keys are for ``default``."""
     content = dict(_content(Path(file))) if file else {}
-    if (
-        content
-        and "DATABASES" not in content
-        and not any(isinstance(content.get(key), Mapping) for key in ("default", "CONFORMANCE"))
-    ):
-        content = {"DATABASES": {"default": content}}  # one alias alone, as for backends of this SDK
+    if "DATABASES" not in content and "CONFORMANCE" not in content:
+        if isinstance(content.get("default"), Mapping):
+            content = {"DATABASES": content}
+        elif _OF_AN_ALIAS & content.keys():
+            content = {"DATABASES": {"default": content}}  # one alias alone, as for backends of this SDK
     databases = content.get("DATABASES", {})
     if not isinstance(databases, Mapping) or not all(isinstance(alias, Mapping) for alias in databases.values()):
         raise ImproperlyConfigured(f"settings file {file}: DATABASES must be a table of aliases")

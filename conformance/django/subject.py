@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 import types
+import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,15 +21,15 @@ from backend_sdk import ImproperlyConfigured
 
 from ..blame import is_author_file
 from ..judged import traceback_functions
-from ..supports.sqlite import SQLiteSupport
 from ..verdict import CouldNotRun, NotApplicable, Violation
+from .settings import completed, configure, in_one_line, loaded, set_up
+from .supports import with_the_drivers
 
 if TYPE_CHECKING:
     from typing import Self
 
 __all__ = ["Abandoned", "DjangoSubject", "DjangoTarget", "load_target"]
 
-_KIT_KEYS = {"bootstrap", "environment", "test_support"}
 _SYNTHETIC = "conformance_engine"
 
 
@@ -43,20 +44,21 @@ class DjangoTarget:
     name: str
     engine: str
     cls: type[Any]
-    base: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     support: object = None
 
     @property
-    def kit(self) -> Mapping[str, Any]:
-        """The settings file's table CONFORMANCE."""
-        table: Mapping[str, Any] = self.base.get("CONFORMANCE", {})
+    def base(self) -> Mapping[str, Any]:
+        """The alias that is judged."""
+        table: Mapping[str, Any] = self.settings["DATABASES"]["default"]
         return table
 
     def check_base(self) -> None:
         """`load_target` has checked them: Django had to be configured first."""
 
     def with_base(self, base: Mapping[str, Any]) -> DjangoTarget:
-        return replace(self, base={**self.base, "DATABASES": {"default": dict(base)}})
+        aliases = {**self.settings["DATABASES"], "default": dict(base)}
+        return replace(self, settings={**self.settings, "DATABASES": aliases})
 
     def subject(self, workdir: Path) -> DjangoSubject:
         return DjangoSubject(self, workdir)
@@ -64,47 +66,27 @@ class DjangoTarget:
 
 def load_target(name: str, base: Mapping[str, Any] | None = None) -> DjangoTarget:
     """Configure Django and load ``django:engine``, or ``django:module:Class``. Raises `ImproperlyConfigured`."""
-    settings = _completed(base or {})
+    settings = completed(base or {})
     kit = settings["CONFORMANCE"]
     os.environ.update(kit.get("environment", {}))
     engine, _, attribute = name.partition(":")[2].partition(":")
     try:
-        django = importlib.import_module("django")
+        importlib.import_module("django")
     except ModuleNotFoundError:
         raise ImproperlyConfigured(f"target {name!r}: Django is not installed in this environment") from None
-    _configure(settings, _SYNTHETIC if attribute else engine)
+    configure(settings, _SYNTHETIC if attribute else engine)
+    if kit.get("bootstrap"):
+        loaded(kit["bootstrap"], "CONFORMANCE.bootstrap")
     if attribute:
         engine = _engine_of(name, engine, attribute)
-    if kit.get("bootstrap"):
-        _import(kit["bootstrap"], "CONFORMANCE.bootstrap")
-    django.setup()
-    cls = _wrapper_class(name, engine)
+    set_up()
+    cls = _class_of_wrappers(name, _wrapper_class(name, engine))
     support = kit.get("test_support") or getattr(cls, "test_support", None)
     if isinstance(support, str):
-        support = _import(support, "test_support")
-    if support is None and getattr(getattr(cls, "Database", None), "sqlite_version", None):
-        support = SQLiteSupport
+        support = loaded(support, "test_support")
     if isinstance(support, type):
         support = support()
-    return DjangoTarget(name, engine, cls, settings, support)
-
-
-def _completed(base: Mapping[str, Any]) -> dict[str, Any]:
-    """All tables there; a mapping without DATABASES is one alias, as for other targets."""
-    known = {"DATABASES", "CONFORMANCE"}
-    settings = dict(base) if known & set(base) else {"DATABASES": {"default": dict(base)}}
-    kit = settings.setdefault("CONFORMANCE", {})
-    unknown = sorted(set(kit) - _KIT_KEYS)
-    if unknown:
-        raise ImproperlyConfigured(f"CONFORMANCE.{unknown[0]} is unknown; known: {', '.join(sorted(_KIT_KEYS))}")
-    for key, value in kit.get("environment", {}).items():
-        if not isinstance(value, str):
-            raise ImproperlyConfigured(f"CONFORMANCE.environment.{key} must be a text")
-    small = sorted(key for key in settings if not key.isupper())
-    if small:
-        raise ImproperlyConfigured(f"{small[0]!r} is no Django setting: settings are written in upper case")
-    settings.setdefault("DATABASES", {}).setdefault("default", {})
-    return settings
+    return DjangoTarget(name, engine, cls, settings, with_the_drivers(support, cls))
 
 
 def _engine_of(target: str, module: str, attribute: str) -> str:
@@ -122,30 +104,14 @@ def _engine_of(target: str, module: str, attribute: str) -> str:
     return _SYNTHETIC
 
 
-def _configure(settings: Mapping[str, Any], engine: str) -> None:
-    from django.conf import settings as django_settings
-
-    values = {key: value for key, value in settings.items() if key not in {"CONFORMANCE", "DATABASES"}}
-    aliases = {alias: {"ENGINE": engine, **table} for alias, table in settings["DATABASES"].items()}
-    values.setdefault("SECRET_KEY", "conformance")
-    if not django_settings.configured:
-        django_settings.configure(**values, DATABASES=aliases)
-
-
-def _import(path: str, key: str) -> Any:
-    module, _, attribute = path.partition(":")
-    try:
-        found = importlib.import_module(module)
-        return getattr(found, attribute) if attribute else found
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ImproperlyConfigured(f"{key} = {path!r} cannot be loaded: {error}") from None
-
-
 def _wrapper_class(name: str, engine: str) -> type[Any]:
+    from django.core.exceptions import ImproperlyConfigured as Refused
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     try:
         module = importlib.import_module(f"{engine}.base")
+    except Refused as error:  # as where a driver is missing
+        raise ImproperlyConfigured(f"target {name!r}: {in_one_line(error)}") from None
     except ModuleNotFoundError as error:
         if error.name is not None and f"{engine}.base.".startswith(f"{error.name}."):
             raise ImproperlyConfigured(
@@ -156,6 +122,20 @@ def _wrapper_class(name: str, engine: str) -> type[Any]:
     if not isinstance(cls, type) or not issubclass(cls, BaseDatabaseWrapper):
         raise ImproperlyConfigured(f"target {name!r}: {engine}.base has no DatabaseWrapper derived from Django's")
     return cls
+
+
+def _class_of_wrappers(name: str, cls: type[Any]) -> type[Any]:
+    """What a wrapper of the alias ``default`` is: an engine around another one derives its class by the settings."""
+    from django.core.exceptions import ImproperlyConfigured as Refused
+
+    connections: Any = importlib.import_module("django.db").connections
+    try:
+        # A copy: what the engine takes out of its settings must still be there for the checks to see it go.
+        return type(cls(copy.deepcopy(connections.settings["default"]), "default"))
+    except Refused as error:
+        raise ImproperlyConfigured(f"target {name!r}: {in_one_line(error)}") from None
+    except Exception:  # the checks tell, one by one
+        return cls
 
 
 class Witness:
@@ -194,46 +174,75 @@ class DjangoSubject:
         self.target = target
         self.cls = target.cls
         self.workdir = workdir
-        self.mapping: Mapping[str, Any] = {}
+        self._unmade: set[str] = set()
         self.TABLE = f"conformance_{secrets.token_hex(4)}"
         self._stack = ExitStack()
         self._wrappers: list[Any] = []
 
     def __enter__(self) -> Self:
         self.db: Any = importlib.import_module("django.db")
-        databases = {alias: dict(copy.deepcopy(table)) for alias, table in self.target.base["DATABASES"].items()}
-        for alias in ("default", "other"):
-            table = databases.get(alias) or copy.deepcopy(self.target.base["DATABASES"]["default"])
-            databases[alias] = self._fresh(alias, table)
-        for table in databases.values():
+        databases = {alias: dict(copy.deepcopy(table)) for alias, table in self.target.settings["DATABASES"].items()}
+        if not databases.get("other"):
+            databases["other"] = copy.deepcopy(databases["default"])
+        for alias, table in databases.items():
             table.setdefault("ENGINE", self.target.engine)
+            if alias in {"default", "other"} and getattr(getattr(self.cls, "Database", None), "sqlite_version", None):
+                table.setdefault("OPTIONS", {"timeout": 5})  # one option at least, that can be seen to go
         handler = self.db.connections
         handler.settings = handler.configure_settings(databases)
         importlib.import_module("django.conf").settings.DATABASES = handler.settings
-        self.mapping = databases["default"]
+        self._unmade = {"default", "other"}
         return self
 
-    def _fresh(self, alias: str, table: dict[str, Any]) -> dict[str, Any]:
-        if getattr(getattr(self.cls, "Database", None), "sqlite_version", None):
-            table.setdefault("OPTIONS", {"timeout": 5})  # one option at least, that can be seen to go
-        database = getattr(self.target.support, "database", None)
+    def _make(self, alias: str, table: dict[str, Any]) -> None:
+        """The database of *alias*, when it is first asked for: few checks need a second one."""
+        self._unmade.discard(alias)
         folder = self.workdir / alias
         folder.mkdir()
+        database = getattr(self.target.support, "database", None)
         if database is not None:
-            return {**table, **self._stack.enter_context(database(table, folder))}
-        if not table.get("NAME"):
+            try:
+                table.update(self._stack.enter_context(database(dict(table), folder)))
+            except (CouldNotRun, NotApplicable):
+                raise
+            except Exception as error:
+                raise CouldNotRun(f"no fresh database could be made: {' '.join(str(error).split())}") from error
+        elif not table.get("NAME"):
             table["NAME"] = str(folder / "conformance.db")
-        return table
 
     def __exit__(self, *_exception: object) -> None:
+        self.let_go()
+        try:
+            self._stack.close()
+        except Exception as error:  # the verdict is on the engine, not on the tidying up
+            print(f"what the check has made could not be removed: {error}")
+
+    def let_go(self) -> None:
+        """Close every wrapper that was made here, and Django's own pools."""
         for wrapper in self._wrappers:
-            for end in (lambda: setattr(wrapper, "in_atomic_block", False), wrapper.close):  # noqa: B023 - run at once
+            ends: list[Callable[[], object]] = [
+                lambda: setattr(wrapper, "in_atomic_block", False),  # noqa: B023 - run at once
+                wrapper.close,
+                lambda: wrapper.close_pool(),  # noqa: B023 - Django's own pool, from 5.1 on
+            ]
+            for end in ends:
                 with contextlib.suppress(Exception):
                     end()
         self._wrappers.clear()
-        self._stack.close()
 
     # What it is made of
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The settings of the alias ``default``."""
+        return self.alias_settings()
+
+    @property
+    def has_two_databases(self) -> bool:
+        """Whether the alias ``other`` leads elsewhere."""
+        keys = ("NAME", "HOST", "PORT")
+        default, other = self.alias_settings(), self.alias_settings("other")
+        return [default.get(key) for key in keys] != [other.get(key) for key in keys]
 
     @property
     def is_file(self) -> bool:
@@ -241,8 +250,11 @@ class DjangoSubject:
         return str(self.workdir) in str(self.mapping.get("NAME", ""))
 
     def alias_settings(self, alias: str = "default") -> dict[str, Any]:
-        """The dict that Django hands to every wrapper of *alias*, in every thread."""
-        found: dict[str, Any] = self.db.connections.settings[alias]
+        """The dict that Django hands to every wrapper of *alias*, in every thread. An unknown alias has default's."""
+        known: dict[str, dict[str, Any]] = self.db.connections.settings
+        found = known[alias if alias in known else "default"]
+        if alias in self._unmade or (alias not in known and "default" in self._unmade):
+            self._make(alias if alias in known else "default", found)
         return found
 
     def wrapper(self, alias: str = "default", **changes: Any) -> Any:
@@ -302,18 +314,30 @@ class DjangoSubject:
         count: int = self.support("sessions")(self.mapping)
         return count
 
-    def kill(self, wrapper: Any) -> None:
-        """End the session of *wrapper* from outside, by the support's means or by closing the driver's connection."""
+    def kill(self, wrapper: Any, connection: Any = None) -> None:
+        """End the session of *wrapper* from outside, by the support's means or by closing the driver's connection.
+
+        *connection*: the one that it had, where a pool may have it back by now.
+        """
+        held = wrapper.connection if connection is None else connection
         end = getattr(self.target.support, "terminate", None)
-        if end is not None:
-            end(self.mapping, wrapper.connection)
-        else:
-            wrapper.connection.close()
+        if end is None:
+            held.close()
+            return
+        try:
+            end(self.mapping, held)
+        except Exception as error:  # the support's own failure is none of the engine's
+            raise CouldNotRun(f"terminate() of the test support raised {type(error).__name__}: {error}") from error
 
     def needs_transactions(self) -> None:
         """Not applicable to an engine that says it has none; Django's own probing is no saying."""
         if self.declares_no("supports_transactions"):
             raise NotApplicable("the engine's features say supports_transactions = False")
+
+    def needs_savepoints(self) -> None:
+        self.needs_transactions()
+        if not self.loose().features.uses_savepoints:
+            raise NotApplicable("the engine's features say uses_savepoints = False")
 
     def declares_no(self, feature: str) -> bool:
         for cls in self.cls.features_class.__mro__:
@@ -322,8 +346,8 @@ class DjangoSubject:
         return False
 
     def needs_a_session_to_lose(self) -> None:
-        """A file has none; an engine that takes over Django's own sqlite3 is_usable() has only the file."""
-        if self.definer("is_usable").__module__ == "django.db.backends.sqlite3.base":
+        """A file has none, unless its support says otherwise; Django's own sqlite3 calls every connection usable."""
+        if self.is_file and not getattr(self.target.support, "loses_sessions", False):
             raise NotApplicable("a file has no session that can be lost")
 
     def definer(self, method: str) -> type[Any]:
@@ -343,11 +367,37 @@ class DjangoSubject:
     def insert(self, wrapper: Any, number: int) -> None:
         self.execute(wrapper, f"INSERT INTO {self.TABLE} (id, note) VALUES ({number}, 'row')")
 
+    def in_session(self, wrapper: Any, sql: str) -> Any:
+        """What the database says, asked by the driver's own cursor in the wrapper's session, where there is one."""
+        held = wrapper.connection
+        cursor = held.cursor() if hasattr(held, "cursor") else wrapper.cursor()
+        try:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+        finally:
+            cursor.close()
+
+    def witnessed(self, sql: str, alias: str = "default") -> Any:
+        """What a session of the driver's own is told."""
+        witness = self.witness(alias)
+        try:
+            return witness.scalar(sql)
+        finally:
+            witness.close()
+
+    def use_time_zones(self) -> None:
+        """USE_TZ, without which an alias has no TIME_ZONE; for this check, whose process is its own."""
+        try:
+            zoneinfo.ZoneInfo("Asia/Tokyo")
+        except zoneinfo.ZoneInfoNotFoundError:
+            raise CouldNotRun("Python knows no time zones here: pip install tzdata") from None
+        importlib.import_module("django.conf").settings.USE_TZ = True
+
     def create_table(self, *aliases: str) -> str:
         """The kit's table in the databases of *aliases* (``default``), by the witness, committed."""
         for alias in aliases or ("default",):
             self._on(alias, f"CREATE TABLE {self.TABLE} ({self._columns()})")
-            if not self.is_file:
+            if not hasattr(self.target.support, "database"):
                 self._stack.callback(self._on, alias, f"DROP TABLE {self.TABLE}")
         return self.TABLE
 
@@ -364,11 +414,7 @@ class DjangoSubject:
 
     def seen(self, alias: str = "default") -> int:
         """How many rows a session of the driver's own sees."""
-        witness = self.witness(alias)
-        try:
-            return int(witness.scalar(f"SELECT count(*) FROM {self.TABLE}"))
-        finally:
-            witness.close()
+        return int(self.witnessed(f"SELECT count(*) FROM {self.TABLE}", alias))
 
     def own(self, wrapper: Any) -> int:
         """How many rows the wrapper's own session sees."""
@@ -402,7 +448,7 @@ class DjangoSubject:
     # For the machinery
 
     def secret_texts(self) -> Iterable[str]:
-        tables = self.target.base["DATABASES"].values()
+        tables = self.target.settings["DATABASES"].values()
         options = [table.get("OPTIONS", {}) for table in tables]
         found = [table.get("PASSWORD") for table in tables]
         found += [table.get(key) for table in options for key in ("password", "passwd", "pwd", "token", "secret")]

@@ -13,15 +13,17 @@ from ..verdict import Result, Verdict
 from .listing import listed
 from .mutants import Mutant, load_mutants
 
-__all__ = ["BASELINE", "KINDS", "Outcome", "mutants_of", "run_catalogue", "uncovered"]
+__all__ = ["BASELINE", "KINDS", "POOLED_BASELINE", "Outcome", "mutants_of", "run_catalogue", "uncovered"]
 
 BASELINE = "conformance.selftest.baseline:BaselineBackend"
-KINDS = ("sdk", "dbapi", "django")
+POOLED_BASELINE = "conformance.selftest.pooled:PooledBaseline"
+KINDS = ("sdk", "dbapi", "django", "django-postgresql")
 _BASELINES = {
     "sdk": BASELINE,
     "dbapi": "dbapi:conformance.dbapi.mutants.right:Right",
     "django": "django:conformance.django.mutants.right:DatabaseWrapper",
-    "DJPOOL": "django:conformance.django.mutants.pooled:DatabaseWrapper",
+    "django DJPOOL": "django:conformance.django.mutants.pooled:DatabaseWrapper",
+    "django-postgresql": "django:django.db.backends.postgresql",
 }
 """What the wrong ones of a kind, or of a group in it, differ from by their one defect."""
 CAUGHT = {Verdict.FAIL, Verdict.WARNING, Verdict.CRASH, Verdict.HANG}
@@ -52,7 +54,8 @@ def run_catalogue(
         register = {id: replace(entry, after=()) for id, entry in register.items()}
     wanted = set(only)
     mutants = [entry for entry in mutants_of(kind) if not wanted or entry.kills in wanted]
-    every = tuple(id for id, entry in register.items() if entry.check is not None and entry.profile in PROFILES[kind])
+    profiles = PROFILES[kind.partition("-")[0]]
+    every = tuple(id for id, entry in register.items() if entry.check is not None and entry.profile in profiles)
     failing = {
         baseline: _caught_by(baseline, register, Selection(every, jobs=jobs))
         for baseline in {_baseline(kind, entry) for entry in mutants}
@@ -74,7 +77,9 @@ def mutants_of(kind: str) -> list[Mutant]:
 
 
 def _baseline(kind: str, entry: Mutant) -> str:
-    return _BASELINES.get(entry.kills.partition("-")[0], _BASELINES[kind])
+    if entry.target.startswith("conformance.selftest.mutants.pooled:"):
+        return POOLED_BASELINE
+    return _BASELINES.get(f"{kind} {entry.kills.partition('-')[0]}", _BASELINES[kind])
 
 
 def _caught_by(baseline: str, register: Mapping[str, Requirement], selection: Selection) -> set[str]:

@@ -24,14 +24,16 @@ def wrong(kills: str, *, says: str) -> Callable[[T], T]:
 
 
 def listed(kind: str) -> list[Mutant]:
-    """The wrong ones of *kind*: those under ``conformance/<kind>/mutants``."""
-    folder = _ROOT / kind / "mutants"
-    found = [entry for file in sorted(folder.glob("*.py")) for entry in _in_file(kind, file)]
+    """The wrong ones of *kind*: those under ``conformance/<kind>/mutants``, or for ``kind-server`` a folder in it."""
+    kind, _, server = kind.partition("-")
+    package = f"{kind}.mutants.{server}" if server else f"{kind}.mutants"
+    folder = _ROOT.joinpath(*package.split("."))
+    found = [entry for file in sorted(folder.glob("*.py")) for entry in _in_file(kind, package, file)]
     return sorted(found, key=lambda entry: (entry.kills, entry.target))
 
 
-def _in_file(kind: str, file: Path) -> Iterator[Mutant]:
-    module = f"conformance.{kind}.mutants.{file.stem}"
+def _in_file(kind: str, package: str, file: Path) -> Iterator[Mutant]:
+    module = f"conformance.{package}.{file.stem}"
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
             for mark in node.decorator_list:

@@ -138,16 +138,22 @@ def fetching(subject: DjangoSubject) -> None:
         "fetchall()": lambda cursor: cursor.fetchall(),
         "iteration": lambda cursor: list(cursor),
     }
+    witness = subject.witness()
     for name, call in calls.items():
         cursor = wrapper.cursor()
         cursor.execute(f"SELECT 1{wrapper.features.bare_select_suffix}")
         cursor.close()
         error = caught(partial(call, cursor))
-        if error is not None:
+        if error is not None and not isinstance(error, subject.db.utils.Error):
+            raw = witness.connection.cursor()
+            raw.execute(f"SELECT 1{wrapper.features.bare_select_suffix}")
+            raw.close()
+            drivers = caught(partial(call, raw))  # mysqlclient raises a TypeError, which is no error of PEP 249's
             subject.require(
-                isinstance(error, subject.db.utils.Error),
+                type(error) is type(drivers) and not isinstance(error, subject.cls.Database.Error),
                 f"{name} of a closed cursor raised {type(error).__module__}.{type(error).__qualname__}, not Django's",
             )
+    witness.close()
 
 
 @requirement(
@@ -297,3 +303,69 @@ def flag(subject: DjangoSubject) -> None:
     wrapper.ensure_connection()
     caught(lambda: subject.execute(wrapper, "SELECT 1 FROM no_such_table_of_the_kit"))
     subject.require(wrapper.errors_occurred, "after an OperationalError errors_occurred is not set")
+
+
+def class_of(subject: DjangoSubject, cause: BaseException) -> str:
+    """The name of the class of Django's that *cause* has to arrive as: the most special one of PEP 249's."""
+    order = ("DataError", "OperationalError", "IntegrityError", "InternalError", "ProgrammingError",
+             "NotSupportedError", "DatabaseError", "InterfaceError", "Error")  # fmt: skip
+    return next(name for name in order if isinstance(cause, getattr(subject.cls.Database, name)))
+
+
+@requirement(
+    "DJERR-011",
+    "What the database refuses about a savepoint raises Django's error, of the class of the driver's, its cause",
+    reason="atomic() catches django.db.DatabaseError alone to undo an inner block",
+    source="Django, Atomic.__exit__",
+    level=1,
+    profile="django",
+    after=("DJERR-002", "DJTX-004"),
+    blame=("_savepoint_rollback", "_savepoint_commit", "savepoint_rollback", "savepoint_commit", *CURSORS),
+    advice="send it by self.cursor(), which translates errors",
+)
+def savepoint_refused(subject: DjangoSubject) -> None:
+    subject.needs_savepoints()
+    for name in ("savepoint_rollback", "savepoint_commit"):
+        wrapper = subject.wrapper()
+        with subject.failing_block(wrapper):
+            what = f"{name}() of a savepoint that there is not"
+            error = subject.require_django_error(what, partial(getattr(wrapper, name), "conformance_unknown"))
+        subject.require(
+            isinstance(error.__cause__, subject.cls.Database.Error),
+            f"{what}: the error's __cause__ is {error.__cause__!r}, not the driver's",
+            blame=f"_{name}",
+        )
+        wanted = class_of(subject, error.__cause__)
+        subject.require(
+            type(error).__name__ == wanted,
+            f"{what}: the driver's {wanted} arrived as {type(error).__name__}",
+            blame=f"_{name}",
+        )
+
+
+@requirement(
+    "DJERR-012",
+    "A savepoint that cannot be made raises Django's OperationalError, with the driver's as its cause",
+    reason="a session that is lost between two statements is lost at a savepoint as often",
+    source="Django, Atomic.__enter__",
+    level=1,
+    profile="django",
+    after=("DJERR-002", "DJTX-004"),
+    blame=("_savepoint", "savepoint", *CURSORS),
+    advice="send it by self.cursor(), which translates errors",
+)
+def savepoint_not_made(subject: DjangoSubject) -> None:
+    subject.needs_savepoints()
+    wrapper = subject.wrapper()
+    with subject.failing_block(wrapper):
+        held = wrapper.connection
+        errors: list[BaseException] = []
+        for method in ("cursor", "execute"):
+            wrapper.connection = held
+            cause = refusing(subject, wrapper, method)
+            if reaches(wrapper, "savepoint", cause):
+                translated(subject, "savepoint() that the driver refuses", wrapper.savepoint, cause)
+                errors.append(cause)
+        wrapper.connection = held
+    if not errors:
+        raise NotApplicable("savepoint() uses neither cursor() nor execute() of the driver's connection")

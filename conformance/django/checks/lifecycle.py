@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 OPENING = ("connect", "ensure_connection", "get_new_connection", "init_connection_state", "get_connection_params")
 CLOSING = ("close", "_close")
+_INWARD = ("connection", "_con")
+"""What pools call the connection that they lease: SQLAlchemy's and most, DBUtils'."""
+MOST_IDLE = 8
+"""What a pool may keep open for one user at a time; some open a few at once, beforehand."""
 
 
 @requirement(
@@ -118,7 +122,7 @@ def connections_of_their_own(subject: DjangoSubject) -> None:
     blame=("get_connection_params", "get_new_connection"),
 )
 def databases_apart(subject: DjangoSubject) -> None:
-    if not subject.is_file:
+    if not subject.has_two_databases:
         raise NotApplicable("both aliases lead to one database here; give DATABASES.other one of its own")
     subject.create_table("default", "other")
     first, second = subject.wrapper(), subject.wrapper("other")
@@ -171,32 +175,40 @@ def sessions_end(subject: DjangoSubject) -> None:
     from conformance.probes import settles
 
     subject.create_table()
-    kept = 1 if pools(subject) else 0
-    before = subject.sessions() - kept
+    before, most = (0, MOST_IDLE) if pools(subject) else (subject.sessions(),) * 2
     wrapper = subject.wrapper()
-    for _ in range(3):
+    for _ in range(MOST_IDLE):
         subject.own(wrapper)
         wrapper.close()
-    most = before + kept
     subject.require(
         settles(lambda: subject.sessions() <= most),
-        f"three opens and closes left {subject.sessions() - before} session(s) open",
+        f"{MOST_IDLE} opens and closes, one after the other, left {subject.sessions() - before} session(s) open",
         blame="_close",
     )
 
 
 def pools(subject: DjangoSubject) -> bool:
     """Whether the engine hands a closed wrapper's connection to the next."""
-    held: list[int] = []
-    keep: list[object] = []
-    for _ in range(2):
+    seen: list[object] = []  # kept alive, so that no other takes the place of one in memory
+    for _ in range(5):  # some hand out the one that has waited longest
         wrapper = subject.loose()
         wrapper.ensure_connection()
-        keep.append(getattr(wrapper.connection, "connection", wrapper.connection))
-        held.append(id(keep[-1]))
+        held = underlying(wrapper)
         with contextlib.suppress(Exception):
             wrapper.close()
-    return held[0] == held[1] or bool(getattr(subject.loose(), "pool", None))
+        if any(held is other for other in seen):
+            return True
+        seen.append(held)
+    return bool(getattr(subject.loose(), "pool", None))
+
+
+def underlying(wrapper: Any) -> Any:
+    """The driver's connection, out of what a pool has laid around it, in as many layers as there are."""
+    held = wrapper.connection
+    for name in _INWARD * 2:
+        inner = getattr(held, name, None)
+        held = inner if hasattr(inner, "cursor") else held
+    return held
 
 
 @requirement(

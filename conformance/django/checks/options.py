@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from typing import TYPE_CHECKING, Any
 
 from conformance.probes import in_thread
 from conformance.provoke import caught
 from conformance.register import requirement
-from conformance.verdict import CouldNotRun, NotApplicable
+from conformance.verdict import NotApplicable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 READERS = (
     "get_connection_params", "get_new_connection", "init_connection_state", "__init__", "connect", "ensure_connection",
     "_cursor", "create_cursor", "close", "_close", "check_settings",
+)  # fmt: skip
+SESSION = (
+    "init_connection_state", "_configure_connection", "_configure_timezone", "_configure_role", "ensure_timezone",
+    "ensure_role", "timezone_name", "timezone", "connect", "get_new_connection",
 )  # fmt: skip
 
 
@@ -128,8 +133,8 @@ def _plain(params: Any) -> dict[str, Any]:
 )
 def parameters_are_the_callers(subject: DjangoSubject) -> None:
     shared = subject.alias_settings()
-    before = copy.deepcopy(shared)
     params = subject.wrapper().get_connection_params()
+    before = copy.deepcopy(shared)  # what the engine itself has changed by now is DJOPT-001's and DJOPT-002's
     if not isinstance(params, dict):
         raise NotApplicable(f"get_connection_params() returns a {type(params).__name__}")
     params["conformance"] = "changed"
@@ -200,17 +205,20 @@ def unknown_options(subject: DjangoSubject) -> None:
     blame=READERS,
 )
 def options_apart(subject: DjangoSubject) -> None:
-    if not getattr(getattr(subject.cls, "Database", None), "sqlite_version", None):
-        raise CouldNotRun("the kit knows no option of this database that can be read back (on SQLite: timeout)")
-    options = subject.alias_settings()["OPTIONS"]
-    first, second = (subject.loose(OPTIONS={**options, "timeout": seconds}) for seconds in (1, 3))
-    first.ensure_connection()
-    second.ensure_connection()
-    for wrapper, wanted in ((first, 1000), (second, 3000)):
-        found = subject.scalar(wrapper, "PRAGMA busy_timeout")
+    statement, choices = subject.support("readable_options")()
+    wrappers: list[Any] = []
+    for number, (changes, _) in enumerate(choices):
+        # Two aliases, since a pool may be one per alias, with the settings of one.
+        wrappers.append(
+            subject.loose(f"conformance_{number}", OPTIONS={**subject.alias_settings()["OPTIONS"], **changes})
+        )
+        wrappers[-1].ensure_connection()
+    for wrapper, (changes, wanted) in zip(wrappers, choices, strict=True):
+        found = subject.in_session(wrapper, statement)
+        option = ", ".join(f"{key} = {value!r}" for key, value in changes.items())
         subject.require(
             found == wanted,
-            f"timeout = {wanted // 1000} gives a session with {found} ms",
+            f"with {option}, {statement!r} in the session says {found!r} instead of {wanted!r}",
             blame="get_connection_params",
         )
 
@@ -234,3 +242,96 @@ def password_stays_hidden(subject: DjangoSubject) -> None:
     while error is not None:
         subject.require(secret not in f"{error!r}{error}", "the error of a failed open shows the password")
         error = error.__cause__ or error.__context__
+
+
+@requirement(
+    "DJOPT-009",
+    "The session's time zone is the one that the settings ask for, in every session and whatever is rolled back",
+    reason="where an engine's own name collides with Django's, TIME_ZONE is silently never applied",
+    source="Django docs, settings: TIME_ZONE (of a database)",
+    level=1,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=SESSION,
+    advice="call super().init_connection_state(), and give the engine's own attributes other names than Django's",
+)
+def time_zone_of_the_session(subject: DjangoSubject) -> None:
+    if not subject.cls.features_class.supports_timezones:
+        raise NotApplicable("the engine's features say supports_timezones = False")
+    statement = subject.support("time_zone_statement")()
+    subject.use_time_zones()
+    for zone in ("Asia/Tokyo", "America/Lima"):
+        for autocommit in (True, False):
+            wrapper = subject.loose(f"{zone} {autocommit}", TIME_ZONE=zone, AUTOCOMMIT=autocommit)
+            for moment in ("after the first open", "after close() and a second open"):
+                wrapper.ensure_connection()
+                if not autocommit:
+                    wrapper.rollback()
+                found = subject.in_session(wrapper, statement)
+                subject.require(
+                    found == zone,
+                    f"{moment}, with TIME_ZONE = {zone!r} and AUTOCOMMIT = {autocommit}, {statement!r} says {found!r}",
+                )
+                wrapper.close()
+
+
+@requirement(
+    "DJOPT-010",
+    "The role that the options ask for is the session's, in every session and whatever is rolled back",
+    reason="without it, the login role's rights hold: too many of them, or too few",
+    source="Django docs, databases: PostgreSQL, role",
+    level=1,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=SESSION,
+    advice="call super().init_connection_state(), and give the engine's own attributes other names than Django's",
+)
+def role_of_the_session(subject: DjangoSubject) -> None:
+    role = getattr(subject.target.support, "role", None)
+    if role is None:
+        raise NotApplicable("the kit knows of no option of this database that asks for a role")
+    subject.loose().ensure_connection()
+    with role(subject.mapping) as (changes, statement, wanted):
+        for autocommit in (True, False):
+            options = {**subject.alias_settings()["OPTIONS"], **changes}
+            wrapper = subject.loose(f"role {autocommit}", OPTIONS=options, AUTOCOMMIT=autocommit)
+            for moment in ("after the first open", "after close() and a second open"):
+                error = caught(wrapper.ensure_connection)
+                subject.require(error is None, f"with {', '.join(changes)} no connection can be opened: {error}")
+                if not autocommit:
+                    wrapper.rollback()
+                found = subject.in_session(wrapper, statement)
+                subject.require(
+                    found == wanted,
+                    f"{moment}, with {', '.join(changes)} and AUTOCOMMIT = {autocommit}, the session works as another "
+                    "role",
+                )
+                wrapper.close()
+        subject.let_go()  # a role that a session works as cannot be dropped
+
+
+@requirement(
+    "DJOPT-011",
+    "Where the database has no time zones, datetimes are written in the alias's TIME_ZONE",
+    reason="other programs read the same table, and take them for that zone's",
+    source="Django docs, settings: TIME_ZONE (of a database)",
+    level=1,
+    profile="django",
+    after=("DJLIFE-001",),
+    blame=("timezone", "timezone_name", "__init__", "init_connection_state"),
+)
+def time_zone_of_datetimes(subject: DjangoSubject) -> None:
+    if subject.cls.features_class.supports_timezones:
+        raise NotApplicable("the engine's features say supports_timezones = True")
+    subject.use_time_zones()
+    subject.create_table()
+    noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+    for number, (zone, wanted) in enumerate((("Asia/Tokyo", "2026-01-01 21:00"), ("America/Lima", "2026-01-01 07:00"))):
+        wrapper = subject.wrapper(TIME_ZONE=zone)
+        with wrapper.cursor() as cursor:
+            value = wrapper.ops.adapt_datetimefield_value(noon)
+            cursor.execute(f"INSERT INTO {subject.TABLE} (id, note) VALUES ({number}, %s)", [value])
+        written = str(subject.witnessed(f"SELECT note FROM {subject.TABLE} WHERE id = {number}"))
+        subject.require(
+            written.startswith(wanted), f"with TIME_ZONE = {zone!r}, noon in UTC was written as {written!r}"
+        )

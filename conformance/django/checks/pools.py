@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from conformance.provoke import caught
 from conformance.register import requirement
 from conformance.verdict import CouldNotRun, NotApplicable
 
-from .lifecycle import pools
+from ..supports import driver_of
+from .lifecycle import pools, underlying
 
 if TYPE_CHECKING:
     from ..subject import DjangoSubject
@@ -27,6 +29,7 @@ LEASING = (
 )
 PATIENCE = 8.0
 MOST = 40
+ROUNDS = 12
 
 
 def needs_a_pool(subject: DjangoSubject) -> None:
@@ -36,6 +39,20 @@ def needs_a_pool(subject: DjangoSubject) -> None:
 
 def select(wrapper: Any) -> str:
     return f"SELECT 1{wrapper.features.bare_select_suffix}"
+
+
+def successor(subject: DjangoSubject, connection: Any, alias: str = "default", **changes: Any) -> Any:
+    """A new wrapper that was given the driver's *connection*; without one, whoever was given another."""
+    others: list[Any] = []
+    while True:
+        following = subject.wrapper(**changes) if alias == "default" else subject.loose(alias, **changes)
+        is_open = caught(following.ensure_connection) is None
+        if not is_open or underlying(following) is connection or len(others) == MOST:
+            break
+        others.append(following)
+    for other in others:
+        other.close()
+    return following
 
 
 def patiently(call: Any, what: str) -> BaseException | None:
@@ -69,9 +86,10 @@ def no_transaction_handed_on(subject: DjangoSubject) -> None:
         leaver.ensure_connection()
         leaver.set_autocommit(False)
         subject.insert(leaver, number * 10)
+        left = underlying(leaver)
         leaver.close()
         subject.require_seen(number - 1, "after a connection was given back in a transaction")
-        following = subject.wrapper()
+        following = successor(subject, left)
         subject.insert(following, number)
         subject.require_seen(number, "after the next owner's INSERT")
         following.close()
@@ -119,8 +137,9 @@ def no_session_state_handed_on(subject: DjangoSubject) -> None:
     leaver = subject.loose()
     if caught(lambda: subject.execute(leaver, f"CREATE TEMPORARY TABLE {subject.TABLE}_t (id INTEGER)")) is not None:
         raise CouldNotRun("this database makes no temporary table in the words the kit knows")
+    left = underlying(leaver)
     leaver.close()
-    following = subject.wrapper()
+    following = successor(subject, left)
     error = caught(lambda: subject.execute(following, f"SELECT * FROM {subject.TABLE}_t"))
     subject.require(error is not None, "the next owner of a connection sees the last one's temporary table")
 
@@ -138,24 +157,26 @@ def no_session_state_handed_on(subject: DjangoSubject) -> None:
 def failures_lose_no_slot(subject: DjangoSubject) -> None:
     needs_a_pool(subject)
 
+    refusal = RuntimeError("refused by the kit")
+
     def refuse() -> None:
-        raise RuntimeError("refused by the kit")
+        raise refusal
 
     def fail_often() -> None:
         for _ in range(MOST):
             wrapper = subject.cls(subject.alias_settings(), "default")
             wrapper.init_connection_state = refuse
-            caught(wrapper.ensure_connection)
+            error = caught(wrapper.ensure_connection)
             wrapper.close()
             del wrapper.init_connection_state
+            if error is not None and error is not refusal and refusal not in (error.__cause__, error.__context__):
+                raise error  # the next one would only wait as long again
         following = subject.cls(subject.alias_settings(), "default")
         subject.scalar(following, select(following))
         following.close()
 
     error = patiently(fail_often, "after failed initializations, an open")
-    subject.require(
-        error is None, f"after {MOST} failed initializations an open raised {type(error).__name__}: {error}"
-    )
+    subject.require(error is None, f"after some failed initializations an open raised {type(error).__name__}: {error}")
 
 
 @requirement(
@@ -232,16 +253,16 @@ def maximum_lifetime(subject: DjangoSubject) -> None:
     changes: dict[str, Any] = subject.support("expired_pool")(subject.mapping)
     held: list[Any] = []
     for _ in range(2):
-        wrapper = subject.loose(**changes)
+        wrapper = subject.loose("conformance_expired", **changes)  # a pool may be one per alias
         wrapper.ensure_connection()
-        held.append(getattr(wrapper.connection, "connection", wrapper.connection))
+        held.append(underlying(wrapper))
         wrapper.close()
     subject.require(held[0] is not held[1], "a connection was handed on after its maximum lifetime")
 
 
 @requirement(
     "DJPOOL-008",
-    "A connection whose session has ended is not handed on",
+    "A connection whose session has ended is not handed on: never with CONN_HEALTH_CHECKS, else never once it failed",
     reason="one lost session fails one request after another, as often as the pool is deep",
     source="Django, BaseDatabaseWrapper.close",
     level=3,
@@ -251,13 +272,20 @@ def maximum_lifetime(subject: DjangoSubject) -> None:
 )
 def the_dead_are_not_handed_on(subject: DjangoSubject) -> None:
     needs_a_pool(subject)
-    leaver = subject.loose()
-    leaver.ensure_connection()
-    subject.kill(leaver)
-    caught(leaver.close)
-    following = subject.wrapper()
-    error = caught(lambda: subject.scalar(following, select(following)))
-    subject.require(error is None, f"after a session's end the next owner got {type(error).__name__}: {error}")
+    for checked in (True, False):
+        alias = f"checked {checked}"
+        leaver = subject.loose(alias, CONN_HEALTH_CHECKS=checked)
+        leaver.ensure_connection()
+        left = underlying(leaver)
+        subject.kill(leaver)
+        if not checked:  # then it is the failure that tells
+            caught(lambda: subject.scalar(leaver, select(leaver)))  # noqa: B023 - run at once
+        caught(leaver.close)
+        following = successor(subject, left, alias, CONN_HEALTH_CHECKS=checked)
+        error = caught(lambda: subject.scalar(following, select(following)))  # noqa: B023 - run at once
+        when = "with CONN_HEALTH_CHECKS, after a session's end" if checked else "after a query on an ended session"
+        subject.require(error is None, f"{when}, the next owner got {type(error).__name__}: {error}")
+        following.close()
 
 
 @requirement(
@@ -272,7 +300,7 @@ def the_dead_are_not_handed_on(subject: DjangoSubject) -> None:
 )
 def keyed_by_the_session(subject: DjangoSubject) -> None:
     needs_a_pool(subject)
-    if not subject.is_file:
+    if not subject.has_two_databases:
         raise NotApplicable("the kit has one database here")
     subject.create_table()
     first = subject.loose()
@@ -281,3 +309,46 @@ def keyed_by_the_session(subject: DjangoSubject) -> None:
     other = subject.loose(NAME=str(subject.alias_settings("other")["NAME"]))
     error = caught(lambda: subject.own(other))
     subject.require(error is not None, "a wrapper with another NAME got a connection to the alias's first database")
+
+
+@requirement(
+    "DJPOOL-010",
+    "An open that the database refuses loses no slot, be it in the place of a connection that had died",
+    reason="a minute without the database, and the pool is empty for good",
+    source="Django, BaseDatabaseWrapper.connect",
+    level=3,
+    profile="django",
+    after=("DJPOOL-004", "DJPOOL-008"),
+    blame=LEASING,
+    advice="give the slot back when the open in it fails",
+)
+def refused_opens_lose_no_slot(subject: DjangoSubject) -> None:
+    needs_a_pool(subject)
+    driver = driver_of(subject.cls)
+    if not callable(getattr(driver, "connect", None)):
+        raise NotApplicable("the engine's Database has no connect() that could refuse")
+
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise driver.OperationalError("refused by the kit")
+
+    settings = {**copy.deepcopy(subject.alias_settings()), "CONN_HEALTH_CHECKS": True}  # no dead one is handed on
+
+    def fail_often() -> None:
+        connect = driver.connect
+        for _ in range(ROUNDS):
+            dying, refused = (subject.cls(settings, "conformance_refused") for _ in range(2))
+            dying.ensure_connection()
+            subject.kill(dying)
+            caught(dying.close)
+            driver.connect = refuse
+            caught(refused.ensure_connection)
+            driver.connect = connect
+            caught(refused.close)
+        following = subject.cls(settings, "conformance_refused")
+        following.ensure_connection()
+        following.close()
+
+    error = patiently(fail_often, "after opens that were refused, one more")
+    if isinstance(error, CouldNotRun):
+        raise error
+    subject.require(error is None, f"after opens that were refused, one more raised {type(error).__name__}: {error}")

@@ -11,6 +11,8 @@ from conformance.probes import at_once, in_thread, settles
 from conformance.provoke import caught
 from conformance.register import requirement
 
+from .lifecycle import pools
+
 if TYPE_CHECKING:
     from ..subject import DjangoSubject
 
@@ -156,6 +158,7 @@ def refused_before_opening(subject: DjangoSubject) -> None:
     advice="hold wrappers and connections by weak references, or not at all",
 )
 def collected(subject: DjangoSubject) -> None:
+    pools(subject)  # what a pool makes once, it has made now
     before = subject.sessions()
     dropped = in_thread(lambda: _dropped(subject))
     gc.collect()
@@ -187,13 +190,35 @@ def freed_at_once(subject: DjangoSubject) -> None:
     subject.require(not alive, "a dropped wrapper waits for the collector: it is part of a cycle")
 
 
-def _dropped(subject: DjangoSubject) -> weakref.ref[Any]:
+@requirement(
+    "DJGC-003",
+    "What the wrappers of an alias share holds none of them, not even the first",
+    reason="a pool that calls a method of the wrapper that made it keeps that wrapper, its session and all its errors",
+    source="the contract, section 3: no cycles",
+    level=2,
+    profile="strict",
+    after=("DJGC-001",),
+    blame=("pool", "get_new_connection", "__init__"),
+    advice="hand a pool plain functions, or methods by weak references",
+)
+def the_first_is_freed(subject: DjangoSubject) -> None:
+    dropped = in_thread(lambda: _dropped(subject, close=True))
+    gc.collect()
+    subject.require(dropped() is None, f"the first wrapper of its alias is kept alive by {_holders(dropped())}")
+
+
+def _dropped(subject: DjangoSubject, *, close: bool = False) -> weakref.ref[Any]:
     wrapper = subject.cls(subject.alias_settings(), "default")
     subject.scalar(wrapper, f"SELECT 1{wrapper.features.bare_select_suffix}")
+    if close:
+        wrapper.close()
     return weakref.ref(wrapper)
 
 
 def _holders(wrapper: Any) -> str:
+    """Empty where it is gone: the search for holders touches every object there is, strangers' proxies too."""
     from conformance.garbage import holders_of
 
+    if wrapper is None:
+        return ""
     return ", ".join(holders_of([wrapper])[:3])

@@ -96,11 +96,9 @@ def atomic_rolls_back(subject: DjangoSubject) -> None:
     blame=SAVEPOINTS,
 )
 def savepoints(subject: DjangoSubject) -> None:
-    subject.needs_transactions()
+    subject.needs_savepoints()
     subject.create_table()
     wrapper = subject.wrapper()
-    if not wrapper.features.uses_savepoints:
-        raise NotApplicable("the engine's features say uses_savepoints = False")
     with subject.atomic(wrapper):
         subject.insert(wrapper, 1)
         with subject.failing_block(wrapper):
@@ -255,11 +253,9 @@ def commit_hooks(subject: DjangoSubject) -> None:
     blame=SAVEPOINTS,
 )
 def error_in_an_inner_block(subject: DjangoSubject) -> None:
-    subject.needs_transactions()
+    subject.needs_savepoints()
     subject.create_table()
     wrapper = subject.wrapper()
-    if not wrapper.features.uses_savepoints:
-        raise NotApplicable("the engine's features say uses_savepoints = False")
 
     def duplicate() -> None:
         with subject.atomic(wrapper):
@@ -354,3 +350,25 @@ def failing_commit(subject: DjangoSubject) -> None:
     subject.require_seen(0, "after a commit that failed", blame="rollback")
     subject.insert(wrapper, 2)
     subject.require_seen(1, "after an INSERT that followed a commit that failed")
+
+
+@requirement(
+    "DJTX-014",
+    "After a chunked_cursor() outside of any block statements are committed at once, as before it",
+    reason="one QuerySet.iterator(), and nothing that the thread writes after it is kept",
+    source="Django docs, transactions: autocommit",
+    level=1,
+    profile="django",
+    after=("DJTX-001",),
+    blame=("chunked_cursor", "create_cursor", "_cursor", "cursor"),
+    advice="a cursor that needs a transaction outside of a block must be one that outlives it (WITH HOLD)",
+)
+def autocommit_after_chunks(subject: DjangoSubject) -> None:
+    subject.create_table()
+    wrapper = subject.wrapper()
+    subject.insert(wrapper, 1)
+    with wrapper.chunked_cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {subject.TABLE}")
+        cursor.fetchmany(1)
+    subject.insert(wrapper, 2)
+    subject.require_seen(2, "after an INSERT that followed a chunked_cursor()", blame="chunked_cursor")

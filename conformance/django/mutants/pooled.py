@@ -39,9 +39,10 @@ class PoolSupport:
     """SQLite's support, and the options with which every connection is too old."""
 
     def __new__(cls) -> Any:
-        from conformance.supports.sqlite import SQLiteSupport
+        from conformance.django.supports import SQLiteEngineSupport
 
-        support: Any = SQLiteSupport()
+        support: Any = SQLiteEngineSupport(Database)
+        support.loses_sessions = True
         support.expired_pool = lambda _mapping: {"OPTIONS": {"max_lifetime": 0}}
         return support
 
@@ -246,3 +247,34 @@ class OnePoolForAllAliases(DatabaseWrapper):
         connection = super().get_new_connection(conn_params)
         self.lease.idle.append(connection)
         return connection
+
+
+@wrong("DJGC-003", says="the first wrapper of its alias is kept alive by")
+class PoolCallsTheFirst(DatabaseWrapper):
+    """The pool's reset is a method of the wrapper that made the pool."""
+
+    resets: ClassVar[dict[Any, Any]] = {}
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        connection = super().get_new_connection(conn_params)
+        self.resets.setdefault(self.alias, self.reset)
+        return connection
+
+
+class _Lost:
+    """A slot that is counted, and that nobody has."""
+
+
+@wrong("DJPOOL-010", says="after opens that were refused, one more raised")
+class LosesRefusedSlots(DatabaseWrapper):
+    """A slot is counted before the open, and still is when that fails."""
+
+    lost: ClassVar[list[_Lost]] = []
+
+    def open(self, conn_params: Any) -> Any:
+        try:
+            return super().open(conn_params)
+        except Database.Error:
+            self.lost.append(_Lost())
+            self.lease.out.append(weakref.ref(self.lost[-1]))
+            raise

@@ -245,6 +245,15 @@ class SwallowsFailedCommits(DatabaseWrapper):
             self._rollback()
 
 
+@wrong("DJTX-014", says="after an INSERT that followed a chunked_cursor() another session sees 1 row(s) instead of 2")
+class NoAutocommitAfterChunks(DatabaseWrapper):
+    """A chunked cursor outside of a block opens a transaction, and nobody ends it."""
+
+    def chunked_cursor(self) -> Any:
+        self.connection.isolation_level = ""
+        return super().chunked_cursor()
+
+
 # Errors
 
 
@@ -521,3 +530,44 @@ class KeepsTheDead(DatabaseWrapper):
             with self.wrap_database_errors:
                 self.connection.execute("SELECT 1").close()
         super().close()
+
+
+# Savepoints
+
+
+@wrong("DJERR-011", says="savepoint_rollback() of a savepoint that there is not raised sqlite3.OperationalError")
+class SavepointsBesideTheCursor(DatabaseWrapper):
+    """Going back to a savepoint is sent past Django's cursor, and its error is the driver's."""
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self.connection.execute(self.ops.savepoint_rollback_sql(sid)).close()
+
+
+@wrong("DJERR-011", says="the driver's OperationalError arrived as DatabaseError")
+class SavepointsOfOneClass(DatabaseWrapper):
+    """Whatever happens at a savepoint's end is a DatabaseError."""
+
+    def _savepoint_commit(self, sid: str) -> None:
+        try:
+            self.connection.execute(self.ops.savepoint_commit_sql(sid)).close()
+        except Database.Error as error:
+            raise utils.DatabaseError(*error.args) from error
+
+
+@wrong("DJERR-011", says="the error's __cause__ is None, not the driver's")
+class SavepointsWithoutCause(DatabaseWrapper):
+    """The driver's error at a savepoint is hidden."""
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        try:
+            self.connection.execute(self.ops.savepoint_rollback_sql(sid)).close()
+        except Database.Error as error:
+            raise utils.OperationalError(*error.args) from None
+
+
+@wrong("DJERR-012", says="savepoint() that the driver refuses raised sqlite3.OperationalError")
+class SavepointsAreMadeBeside(DatabaseWrapper):
+    """A savepoint is made past Django's cursor, and its error is the driver's."""
+
+    def _savepoint(self, sid: str) -> None:
+        self.connection.execute(self.ops.savepoint_create_sql(sid)).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -81,6 +82,15 @@ class CollidingName(DatabaseWrapper):
     def get_new_connection(self, conn_params: Any) -> Any:
         self.ensure_timezone = False
         return super().get_new_connection(conn_params)
+
+
+@wrong("DJSIG-004", says="the wrapper's attribute is_in_memory_db hides Django's method of that name")
+class CollidingWithTheEngine(DatabaseWrapper):
+    """A flag of the engine's own has the name of a method of the engine of Django's that it is derived from."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.is_in_memory_db = False
 
 
 @wrong("DJSIG-004", says="the wrapper's atomic_blocks is a int, and Django keeps a list there")
@@ -194,7 +204,7 @@ class ReopensInABlock(DatabaseWrapper):
             self.connection = None
 
 
-@wrong("DJLIFE-007", says="three opens and closes left 3 session(s) open")
+@wrong("DJLIFE-007", says="8 opens and closes, one after the other, left 8 session(s) open")
 class NeverCloses(DatabaseWrapper):
     """close forgets the connection, which a list keeps open."""
 
@@ -318,7 +328,7 @@ class IgnoresUnknownOptions(DatabaseWrapper):
         return {key: value for key, value in params.items() if not key.startswith("conformance")}
 
 
-@wrong("DJOPT-007", says="timeout = 1 gives a session with 5000 ms")
+@wrong("DJOPT-007", says="with timeout = 1, 'PRAGMA busy_timeout' in the session says 5000 instead of 1000")
 class IgnoresTimeout(DatabaseWrapper):
     """A declared option is ignored."""
 
@@ -326,6 +336,13 @@ class IgnoresTimeout(DatabaseWrapper):
         params = super().get_connection_params()
         params.pop("timeout", None)
         return params
+
+
+@wrong("DJOPT-011", says="noon in UTC was written as '2026-01-01 12:00")
+class CollidesWithTheTimeZone(DatabaseWrapper):
+    """An attribute of the engine's own has the name of Django's time zone."""
+
+    timezone = datetime.UTC
 
 
 @wrong("DJOPT-008", says="the error of a failed open shows the password")

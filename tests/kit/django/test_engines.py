@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,47 @@ def test_settings_environment_bootstrap_and_aliases_are_there_when_the_engine_is
     assert main([target, "--settings", str(file), "--select", "DJLIFE,DJTX"]) == 0
 
 
+@pytest.mark.parametrize("form", ["whole", "aliases", "alone"])
+def test_the_same_settings_may_be_written_in_json_and_in_every_form(form: str, folder: Path) -> None:
+    text = engines.TRIVIAL.replace(
+        "    pass",
+        "    def get_connection_params(self):\n"
+        "        assert self.settings_dict['USER'] == 'me', self.settings_dict\n"
+        "        return super().get_connection_params()",
+    )
+    target = engines.engine(folder, f"json_engine_{form}", text)
+    alias: dict[str, object] = {"USER": "me"}
+    forms: dict[str, dict[str, object]] = {
+        "whole": {"DATABASES": {"default": alias}}, "aliases": {"default": alias}, "alone": alias,
+    }  # fmt: skip
+    file = folder / "settings.json"
+    file.write_text(json.dumps(forms[form]))
+    assert main([target, "--settings", str(file), "--select", "DJLIFE-001"]) == 0
+
+
+def test_settings_without_databases_are_djangos_and_not_an_aliass(folder: Path) -> None:
+    text = engines.TRIVIAL.replace(
+        "    pass",
+        "    def get_connection_params(self):\n"
+        "        from django.apps import apps\n"
+        "        assert apps.is_installed('django.contrib.contenttypes')\n"
+        "        return super().get_connection_params()",
+    )
+    file = folder / "settings.toml"
+    file.write_text('INSTALLED_APPS = ["django.contrib.contenttypes"]\n')
+    target = engines.engine(folder, "apps_engine", text)
+    assert main([target, "--settings", str(file), "--select", "DJLIFE-001"]) == 0
+
+
+def test_the_bootstrap_module_comes_before_the_engine_also_where_its_class_is_named(folder: Path) -> None:
+    (folder / "early_bootstrap.py").write_text("import builtins\nbuiltins.engine_may_load = True\n")
+    engines.engine(folder, "late_engine", f"assert engine_may_load\n{engines.TRIVIAL}")
+    file = folder / "settings.toml"
+    file.write_text('[CONFORMANCE]\nbootstrap = "early_bootstrap"\n')
+    target = "django:late_engine.base:DatabaseWrapper"
+    assert main([target, "--settings", str(file), "--select", "DJLIFE-001"]) == 0
+
+
 def test_a_defect_of_the_surroundings_would_be_noticed(folder: Path) -> None:
     (folder / "surroundings_bootstrap.py").write_text("SEEN = None\n")
     target = engines.engine(folder, "lonely_engine", engines.READS_ITS_SURROUNDINGS)
@@ -137,6 +179,18 @@ def test_a_defect_of_the_surroundings_would_be_noticed(folder: Path) -> None:
         ("django:django.db.backends.sqlite3", "installed_apps = []\n[DATABASES.default]\n", "written in upper case"),
         ("django:django.db.backends.sqlite3", "DATABASES = 3\n", "DATABASES must be a table of aliases"),
         ("django:conformance.django.mutants.right:Nothing", "", "no DatabaseWrapper derived from Django's"),
+        (STOCK, "CONFORMANCE = 3\n", "CONFORMANCE must be a table"),
+        (STOCK, "[CONFORMANCE]\nenvironment = 'x'\n", "CONFORMANCE.environment must be a table of texts"),
+        (STOCK, "[CONFORMANCE]\nbootstrap = 7\n", "CONFORMANCE.bootstrap must be a module's name"),
+        (STOCK, "[CONFORMANCE]\ntest_support = 7\n", "CONFORMANCE.test_support must be a path"),
+        (STOCK, "INSTALLED_APPS = ['no_such_app']\n", "INSTALLED_APPS: there is no module 'no_such_app'"),
+        (STOCK, "INSTALLED_APPS = 'auth'\n", "INSTALLED_APPS must be a list of names"),
+        (STOCK, "TIME_ZONE = 'Mars/Base'\n", "TIME_ZONE = 'Mars/Base' is no time zone"),
+        (STOCK, "[DATABASES.default]\nname = 'x'\n", "DATABASES.default.name: keys are written in upper case"),
+        (STOCK, "[DATABASES.default]\nOPTIONS = 3\n", "DATABASES.default.OPTIONS must be a table"),
+        (STOCK, "USE_TZ = false\n[DATABASES.default]\nTIME_ZONE = 'UTC'\n", "unless USE_TZ is true"),
+        (STOCK, "INSTALLED_APPS = ['django.contrib.gis', 'django.contrib.gis']\n", "Django refuses the settings: App"),
+        (STOCK, "INSTALLED_APPS = ['django.contrib.admin']\n", "Django refuses the settings: Model class"),
     ],
 )
 def test_a_mistake_in_the_call_is_one_line_and_exits_2(
