@@ -225,7 +225,10 @@ class SupportsRenew(Ability, Protocol[ConnT_contra]):
 
     @abstractmethod
     def renew(self, connection: ConnT_contra, /) -> None:
-        """Do what ``reset``, ``set_autocommit`` as the settings say and ``init_connection_state`` do. Raise as they do."""
+        """Do, and raise, what ``reset``, ``set_autocommit`` as the settings say and ``init_connection_state`` do.
+
+        A subclass that replaces one of the three has them called one after the other instead.
+        """
         raise NotImplementedError
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from backend_sdk import Error
 
 from .blame import author_frames, place_in
+from .judged import DerivedTarget
 from .verdict import CouldNotRun, NotApplicable, Result, Verdict, Violation
 
 if TYPE_CHECKING:
@@ -22,16 +23,14 @@ __all__ = ["run_check"]
 
 def run_check(target: JudgedTarget, entry: Requirement, folder: Path) -> Result:
     """The result of *entry*'s check on *target*, with a fresh database in a new folder under *folder*."""
-    assert entry.check is not None
     started = time.perf_counter()
-    subject = target.subject(Path(mkdtemp(prefix=f"{entry.id}-", dir=folder)))
-    try:
-        with subject:
-            entry.check(subject)
-    except BaseException as error:
+    subject, error = _tried(target, entry, folder)
+    if error is not None:
         verdict, observed, where, inherited, advice, details = _judge(subject, entry, error)
     else:
         verdict, observed, where, inherited, advice, details = Verdict.PASS, "", "", "", "", ""
+    if verdict is Verdict.FAIL and entry.profile == "strict" and isinstance(target, DerivedTarget):
+        where, inherited = _beside_stock(target, entry, folder, observed, (where, inherited))
     if verdict is Verdict.FAIL and entry.keyword != "MUST":
         verdict = Verdict.WARNING
     if verdict in {Verdict.FAIL, Verdict.WARNING} and subject.excuses(inherited):
@@ -50,6 +49,39 @@ def run_check(target: JudgedTarget, entry: Requirement, folder: Path) -> Result:
         seconds=round(time.perf_counter() - started, 4),
         details=_without_secrets(subject, details),
     )
+
+
+def _tried(target: JudgedTarget, entry: Requirement, folder: Path) -> tuple[Judged, BaseException | None]:
+    assert entry.check is not None
+    subject = target.subject(Path(mkdtemp(prefix=f"{entry.id}-", dir=folder)))
+    try:
+        with subject:
+            entry.check(subject)
+    except BaseException as error:
+        return subject, error
+    return subject, None
+
+
+def _beside_stock(
+    target: DerivedTarget, entry: Requirement, folder: Path, observed: str, found: tuple[str, str]
+) -> tuple[str, str]:
+    """Where a finding is, and what it is inherited from: it is where the stock engine shows all of it too.
+
+    The author's own are those that it does not show, whatever he has overridden. *found* where that cannot be told.
+    """
+    for stock in target.stock():
+        subject, error = _tried(stock, entry, folder)
+        if error is None or isinstance(error, NotApplicable):
+            return _authors(found)
+        if isinstance(error, Violation):
+            its_own = set(observed.split("; ")) - set(error.observed.split("; "))
+            return _authors(found) if its_own else (_blamed(subject, entry, error.blame)[0], stock.name)
+    return found
+
+
+def _authors(found: tuple[str, str]) -> tuple[str, str]:
+    where, inherited = found
+    return ("" if inherited else where), ""
 
 
 def _judge(subject: Judged, entry: Requirement, error: BaseException) -> tuple[Verdict, str, str, str, str, str]:

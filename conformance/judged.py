@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Judged", "JudgedTarget"]
+__all__ = ["DerivedTarget", "Judged", "JudgedTarget"]
 
 
 class Judged(Protocol):
@@ -61,6 +61,15 @@ class JudgedTarget(Protocol):
 
     def subject(self, workdir: Path) -> Judged:
         """The view of one check; *workdir* is its own."""
+        ...
+
+
+@runtime_checkable
+class DerivedTarget(Protocol):
+    """A target that stands on another one, which is no code of its author's."""
+
+    def stock(self) -> Iterable[JudgedTarget]:
+        """That other one, under the same settings, and then under ones that it cannot refuse; empty for none."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
-from backend_sdk import DelegatingBackend, ThreadSharingError
+from backend_sdk import DelegatingBackend, SupportsLeases, ThreadSharingError
 
 if TYPE_CHECKING:
     from backend_sdk import Backend
@@ -93,6 +93,14 @@ class RecordingBackend(DelegatingBackend[Any, Any, Any, Any]):
         super().close_connection(connection)
         self._note("close_connection")
 
+    @override
+    def drop_connection(self, connection: Any, /) -> None:
+        if SupportsLeases not in self.abilities:
+            return self.close_connection(connection)
+        self.closed.append(connection)
+        super().drop_connection(connection)
+        return self._note("close_connection")
+
 
 def in_thread(function: Callable[[], R]) -> R:
     """*function*'s result from a new thread; what it raises is raised here."""
@@ -132,9 +140,18 @@ class CountingBackend(DelegatingBackend[Any, Any, Any, Any]):
 
     @override
     def close_connection(self, connection: Any, /) -> None:
+        self._count_close(super().close_connection, connection)
+
+    @override
+    def drop_connection(self, connection: Any, /) -> None:
+        if SupportsLeases not in self.abilities:
+            return self.close_connection(connection)
+        return self._count_close(super().drop_connection, connection)
+
+    def _count_close(self, close: Callable[[Any], None], connection: Any) -> None:
         self.closes += 1
         try:
-            super().close_connection(connection)
+            close(connection)
         except Exception as error:
             self.close_errors.append(f"{type(error).__name__}: {error}")
             raise

@@ -58,7 +58,10 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Requirement:
-    """``after``: IDs without which the check says nothing. ``blame``: the backend's methods that have to meet it."""
+    """``after``: IDs without which the check says nothing. ``blame``: the backend's methods that have to meet it.
+
+    ``leased``: what the sentence means for a backend that leases connections (`SupportsLeases`), where that differs.
+    """
 
     id: str
     keyword: Keyword
@@ -73,6 +76,7 @@ class Requirement:
     advice: str = ""
     check: Check | None = None
     untested: str = ""
+    leased: str = ""
 
     @property
     def group(self) -> str:
@@ -95,12 +99,15 @@ def requirement(
     advice: str = "",
     since: str = "0.1",
     profile: str = "sdk",
+    leased: str = "",
 ) -> Callable[[Check], Check]:
     """Register the decorated function as the check of requirement *id*."""
 
     def register(check: Check) -> Check:
         _add(
-            Requirement(id, keyword, sentence, reason, source, level, since, profile, after, blame, advice, check=check)
+            Requirement(
+                id, keyword, sentence, reason, source, level, since, profile, after, blame, advice, check, "", leased
+            )
         )
         return check
 

@@ -14,8 +14,10 @@ from backend_sdk import (
     Backend,
     BaseBackend,
     DatabaseWrapper,
+    DelegatingBackend,
     ImproperlyConfigured,
     OperationalError,
+    SupportsLeases,
     load_backend_class,
     normalize,
     settings_class_of,
@@ -50,8 +52,15 @@ class Target:
 
     def check_base(self) -> None:
         """Raise `ImproperlyConfigured` for a mistake in what the user gave; each check names a database of its own."""
-        if self.base:
-            self.settings_class.from_mapping({"ENGINE": self.name, "NAME": "conformance.db", **self.base})
+        try:
+            settings = self.settings_class.from_mapping({"ENGINE": self.name, "NAME": "conformance.db", **self.base})
+            make: Any = self.cls
+            make(settings)  # some look at their settings only here: is the driver that they name there?
+        except ImproperlyConfigured:
+            if self.base or self.support is None:  # else the support may know what is missing
+                raise
+        except Exception:  # no mistake of the user's: SET-001 will tell
+            return
 
     def with_base(self, base: Mapping[str, Any]) -> Target:
         return replace(self, base=dict(base))
@@ -67,12 +76,43 @@ def load_target(name: str, base: Mapping[str, Any] | None = None) -> Target:
     """
     engine = _module_of_file(name) if name.endswith(".py") else name
     cls = load_backend_class(engine)
+    support = support_of(cls)
+    if issubclass(cls, DelegatingBackend):
+        support = _Supports(support, *_supports_inside(name, cls, base or {}))
+    return Target(name, cls, dict(base or {}), support)
+
+
+def support_of(cls: type) -> object:
+    """An instance of what the class names as its ``test_support``; None without."""
     support = getattr(cls, "test_support", None)
     if isinstance(support, str):
         support = _load_support(support)
-    if isinstance(support, type):
-        support = support()
-    return Target(name, cls, dict(base or {}), support)
+    return support() if isinstance(support, type) else support
+
+
+class _Supports:
+    """The test support of a backend around others: its own, then theirs, from the outermost on."""
+
+    def __init__(self, *supports: object) -> None:
+        self._supports = supports
+
+    def __getattr__(self, name: str) -> Any:
+        for support in self._supports:
+            found = getattr(support, name, None)
+            if found is not None:
+                return found
+        raise AttributeError(name)
+
+
+def _supports_inside(name: str, cls: type[Backend[Any, Any, Any]], base: Mapping[str, Any]) -> list[object]:
+    """The test supports of what *cls*, with these settings, is around. Nothing is opened."""
+    make: Any = cls
+    made: Any = make(settings_class_of(cls).from_mapping({"ENGINE": name, "NAME": "conformance.db", **base}))
+    found: list[object] = []
+    while isinstance(made, DelegatingBackend):
+        made = made.wrapped
+        found.append(support_of(type(made)))
+    return found
 
 
 def _module_of_file(path: str) -> str:
@@ -175,6 +215,13 @@ class Subject:
         """A new instance with the defaults of its optional abilities filled in."""
         return normalize(self.backend(**changes))
 
+    def opener(self, **changes: Any) -> AnyBackend:
+        """As `view`; of a pool, the one behind it, which opens."""
+        made = self.backend(**changes)
+        while isinstance(made, DelegatingBackend) and SupportsLeases in made.abilities:
+            made = made.wrapped
+        return normalize(made)
+
     def wrapper(self, alias: str = "default", **changes: Any) -> AnyWrapper:
         """A new wrapper, owned by the calling thread, not yet open."""
         return DatabaseWrapper(self.backend(**changes), alias)
@@ -184,7 +231,7 @@ class Subject:
         made = getattr(self.target.support, "witness", None)
         if made is not None:
             return Witness(made(self.mapping))
-        view = self.view()
+        view = self.opener()
         connection = view.get_new_connection(view.get_connection_params())
         view.configure_connection(connection)
         view.set_autocommit(connection, True)
@@ -201,6 +248,16 @@ class Subject:
 
     def has(self, ability: type) -> bool:
         return ability in self.view().abilities
+
+    @property
+    def leases(self) -> bool:
+        """Whether it hands connections on, as pools do, instead of opening one at each connect."""
+        return self.has(SupportsLeases)
+
+    def limited(self, **limits: float) -> dict[str, Any]:
+        """Changes of the settings for a pool with *limits*, as its author's test support says them."""
+        given: Mapping[str, Any] = self.support("pool_limits")(self.mapping, **limits)
+        return {key: value for key, value in given.items() if key != "ENGINE"}
 
     def support(self, name: str) -> Any:
         """The author's test support method *name*; raises `CouldNotRun` where it is absent."""

@@ -47,6 +47,12 @@ class TestSupport(Protocol[ConnT]):
         """End *connection*'s session from outside, as an administrator or a lost network would."""
         ...
 
+    def pool_limits(
+        self, mapping: Mapping[str, Any], /, *, size: int = 0, timeout: float = 0.0, lifetime: float = 0.0
+    ) -> Mapping[str, Any]:
+        """Of a pool: *mapping* with the limits that are not 0. Times are seconds, which may be rounded up."""
+        ...
+
     def sleep_statement(self, seconds: float, /) -> str:
         """A statement that takes *seconds* at the server."""
         ...

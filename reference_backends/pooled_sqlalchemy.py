@@ -1,7 +1,7 @@
 """sqlalchemy.pool behind the pool's contract: ``SQLAlchemyPooledBackend(MySQLBackend(settings))``. No engine is needed.
 
-Its own: the wait is that of the options for everybody; who waits is not served in order; ``min_size`` and ``max_idle``
-mean nothing to it, since it opens when asked and keeps for ever; it pings only by a dialect, which there is none of.
+Its own: the wait is that of the options for everybody; who waits is not served in order; what is idle stays open. A
+look at each connection and a ping of what was idle for long are added. `docs/pools.md` compares.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 
 from typing_extensions import TypeVar, override
 
-from backend_sdk import Backend, DBAPICursor, ImproperlyConfigured, SupportsIsBroken
+from backend_sdk import Backend, DBAPICursor, ImproperlyConfigured
 
-from ._pool.adapted import AdaptedPool, Lease
+from ._pool.adapted import AdaptedPool, Lease, refuse_cap
 from ._pool.backend import AroundPool
-from ._pool.contract import PoolTimeout
 from ._pool.options import PooledSettings, PoolOptions
 from ._pool.registry import Pools, default_pools
 
@@ -33,6 +32,15 @@ CursorT = TypeVar("CursorT", bound=DBAPICursor, default=Any)
 
 class SQLAlchemyPool(AdaptedPool[ConnT]):
     """A ``QueuePool`` that opens by the backend."""
+
+    @override
+    def acquire(self, timeout: float | None = None) -> ConnT:
+        if timeout is not None and timeout != self.options.timeout:
+            raise ImproperlyConfigured(
+                f"QueuePool has one timeout for everybody, {self.options.timeout:g} s here; "
+                f'a wait of {timeout:g} s is for the engine "pooled"'
+            )
+        return super().acquire()
 
     @override
     def _make(self) -> QueuePool:
@@ -54,13 +62,13 @@ class SQLAlchemyPool(AdaptedPool[ConnT]):
             try:
                 fairy = inner.connect()
             except exc.TimeoutError as error:
-                raise PoolTimeout(f"sqlalchemy.pool: {error}") from error
+                raise TimeoutError(f"sqlalchemy.pool: {error}") from error
             connection = fairy.dbapi_connection
-            if SupportsIsBroken not in self._backend.abilities or not self._backend.is_broken(connection):
+            if self._still_good(connection):
                 return connection, fairy
             fairy.invalidate()
             if time.monotonic() >= deadline:
-                raise PoolTimeout("sqlalchemy.pool: only broken connections within the timeout")
+                raise TimeoutError("sqlalchemy.pool: only broken connections within the timeout")
 
     @override
     def _give(self, lease: Lease[ConnT], *, usable: bool) -> None:
@@ -91,9 +99,11 @@ class SQLAlchemyPooledBackend(AroundPool[ConnT, CursorT]):
         pools: Pools | None = None,
     ) -> None:
         super().__init__(source, options)
-        self._pool: SQLAlchemyPool[ConnT] = (pools or default_pools()).pool_for(
-            self._view, self._options, SQLAlchemyPool[ConnT]
-        )
+        if "max_idle" in self._options.model_fields_set and self._options.max_idle is not None:
+            raise ImproperlyConfigured("QueuePool closes nothing for being idle: max_idle is to be None, or left out")
+        pools = pools or default_pools()
+        refuse_cap(pools, "sqlalchemy.pool")
+        self._pool: SQLAlchemyPool[ConnT] = pools.pool_for(self._view, self._options, SQLAlchemyPool[ConnT])
 
     @property
     @override

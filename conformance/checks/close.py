@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend_sdk import DatabaseWrapper, Error, SupportsTransactions, errors
 
+from ..leases import require_each_comes_back
 from ..probes import RecordingBackend, in_thread, open_raw, settles
 from ..provoke import accepted, break_connection, caught
 from ..register import requirement, untested
@@ -29,9 +30,25 @@ def _require_ended(subject: Subject, view: AnyBackend, connection: Any, when: st
     after=("LIFE-001",),
     blame=("close_connection",),
     advice="close_connection must end the driver's session; without SupportsClose connection.close() does",
+    leased="closing gives it back, and the next can have it",
 )
 def session_ends(subject: Subject) -> None:
     subject.create_table()
+    if subject.leases:
+        return _given_back(subject)
+    return _session_ends(subject)
+
+
+def _given_back(subject: Subject) -> None:
+    def use() -> None:
+        wrapper = subject.wrapper()
+        wrapper.connect()
+        wrapper.close()
+
+    require_each_comes_back(subject, use)
+
+
+def _session_ends(subject: Subject) -> None:
     wrapper = subject.wrapper()
     view, connection = wrapper.backend, wrapper.connection
     wrapper.close()
@@ -48,6 +65,7 @@ def session_ends(subject: Subject) -> None:
     after=("CLOSE-001",),
     blame=("close_connection",),
     advice="close the socket or file too, and every further connection that was opened for this one",
+    leased="no more than were leased at once",
 )
 def session_count(subject: Subject) -> None:
     subject.create_table()
@@ -58,8 +76,13 @@ def session_count(subject: Subject) -> None:
         wrapper.connect()
     for wrapper in wrappers:
         wrapper.close()
-    settles(lambda: subject.sessions() <= before)
+    settles(lambda: subject.sessions() <= before, 0.1 if subject.leases else 2.0)
     left = subject.sessions() - before
+    if subject.leases:
+        for wrapper in wrappers:
+            wrapper.connect()
+            wrapper.close()
+        left = subject.sessions() - before - len(wrappers)
     subject.require(left <= 0, f"after 3 connections were opened and closed {left} session(s) are left")
 
 
@@ -197,10 +220,22 @@ def failing_close(subject: Subject) -> None:
     after=("CLOSE-001",),
     blame=("close_connection", "get_connection_params", "get_new_connection"),
     advice="switch the driver's own thread check off (sqlite3: check_same_thread=False); the wrapper checks its owner",
+    leased="it comes back as if its own thread had closed it",
 )
 def close_from_any_thread(subject: Subject) -> None:
     subject.create_table()
     view = subject.view()
+    if subject.leases:
+        return require_each_comes_back(subject, lambda: _close_elsewhere(view))
+    return _closed_elsewhere(subject, view)
+
+
+def _close_elsewhere(view: AnyBackend) -> None:
+    connection = open_raw(view)
+    in_thread(lambda: view.close_connection(connection))
+
+
+def _closed_elsewhere(subject: Subject, view: AnyBackend) -> None:
     connection = open_raw(view)
     error = in_thread(lambda: caught(lambda: view.close_connection(connection)))
     subject.require(error is None, f"closing in another thread raised {type(error).__name__}: {error}")
@@ -216,13 +251,28 @@ def close_from_any_thread(subject: Subject) -> None:
     after=("CLOSE-001",),
     blame=("close_connection",),
     advice="close_connection ends the session whatever its cursors do",
+    leased="it comes back, and the next can have it",
 )
 def close_with_cursors(subject: Subject) -> None:
     table = subject.create_table()
     wrapper = subject.wrapper()
-    view, connection = wrapper.backend, wrapper.connection
     for number in range(1, 4):
         subject.insert(wrapper, number)
+    if subject.leases:
+        return require_each_comes_back(subject, lambda: _close_half_read(wrapper, table))
+    return _closed_half_read(subject, wrapper, table)
+
+
+def _close_half_read(wrapper: AnyWrapper, table: str) -> None:
+    cursor = wrapper.cursor()
+    cursor.execute(f"SELECT id FROM {table}")
+    cursor.fetchone()
+    wrapper.close()
+    caught(cursor.close)
+
+
+def _closed_half_read(subject: Subject, wrapper: AnyWrapper, table: str) -> None:
+    view, connection = wrapper.backend, wrapper.connection
     cursor = wrapper.cursor()
     cursor.execute(f"SELECT id FROM {table}")
     cursor.fetchone()

@@ -23,13 +23,14 @@ from backend_sdk import (
     TransactionStatus,
 )
 
+from ..leases import MANY, behind, require_temporary_gone, temporary_table
 from ..probes import RecordingBackend, settles
 from ..provoke import caught, descriptors, methods_called, refused_open, system_calls, unreachable
 from ..register import requirement, untested
 from ..verdict import CouldNotRun
 
 if TYPE_CHECKING:
-    from ..subject import Subject
+    from ..subject import AnyBackend, Subject
 
 ORDER = [
     "get_connection_params",
@@ -110,6 +111,37 @@ def lazy(subject: Subject) -> None:
 
 
 def _failing_step(subject: Subject, step: str) -> None:
+    if subject.leases:
+        return _failing_behind(subject, step)
+    return _failing_before(subject, step)
+
+
+def _failing_behind(subject: Subject, step: str) -> None:
+    """The step fails where the pool takes it."""
+    with behind(subject) as watched:
+        watched.fail_in = step
+        for _ in range(MANY):
+            wrapper = subject.wrapper()
+            subject.require(caught(wrapper.connect) is not None, f"an error in {step} was swallowed", blame=step)
+            subject.require(not wrapper.is_open, f"after {step} failed the wrapper kept the connection")
+        subject.require(
+            watched.alive() == 0,
+            f"after {step} failed behind the pool {watched.alive()} connection(s) are still open",
+            blame="get_new_connection",
+        )
+        watched.fail_in = ""
+        wrapper = subject.wrapper()
+        error = caught(wrapper.connect)
+        subject.require(
+            error is None,
+            f"after {MANY} opens that failed in {step} the pool has no place left: {error}",
+            blame="get_new_connection",
+            advice="give a place back whatever happens while it is being filled",
+        )
+        wrapper.close()
+
+
+def _failing_before(subject: Subject, step: str) -> None:
     recording = RecordingBackend(subject.backend(), fail_in=step)
     wrapper = DatabaseWrapper(recording)
     try:
@@ -151,6 +183,7 @@ for _number, _step in ((4, "configure_connection"), (5, "set_autocommit"), (6, "
         after=("LIFE-002",),
         blame=("close_connection", _step),
         advice="let errors out of the step; do not keep the connection anywhere",
+        leased="where the pool opens, it closes what it has opened, and the place is free for the next",
     )(_check)
 
 
@@ -269,9 +302,10 @@ def new_cursors(subject: Subject) -> None:
     after=("LIFE-001",),
     blame=("get_new_connection",),
     advice="put everything it needs into get_connection_params",
+    leased="the backend behind it does so, and the pool gives it its own params and no others",
 )
 def params_alone(subject: Subject) -> None:
-    donor, other = subject.view(), subject.view(**_elsewhere(subject))
+    donor, other = subject.opener(), subject.opener(**_elsewhere(subject))
     subject.create_table()
     connection = other.get_new_connection(donor.get_connection_params())
     try:
@@ -280,6 +314,26 @@ def params_alone(subject: Subject) -> None:
         subject.fail(f"params of one backend given to another opened a different database: {error}")
     finally:
         other.close_connection(connection)
+    if subject.leases:
+        _own_params(subject)
+
+
+def _own_params(subject: Subject) -> None:
+    for changes in ({"NAME": f"{subject.workdir / 'other'}"} if "HOST" not in subject.mapping else {}, {}):
+        opener = subject.opener(**changes)
+        wanted = {key: value for key, value in _items(opener) if key not in opener.expiring_params}
+        with behind(subject) as watched:
+            wrapper = subject.wrapper(**changes)
+            wrapper.connect()
+            wrapper.close()
+        for params in watched.params:
+            given = {key: value for key, value in dict(params).items() if key in wanted}
+            subject.require(given == wanted, "the pool opened with params that are not those of the backend behind it")
+
+
+def _items(opener: AnyBackend) -> list[tuple[Any, Any]]:
+    params = opener.get_connection_params()
+    return list(params.items()) if isinstance(params, dict) else []
 
 
 def _elsewhere(subject: Subject) -> dict[str, Any]:
@@ -371,8 +425,31 @@ def one_session(subject: Subject) -> None:
     after=("LIFE-001",),
     blame=("get_connection_params",),
     advice="do not open with params kept from an earlier call",
+    leased="the pool asks the backend behind it, before each open",
 )
 def params_each_open(subject: Subject) -> None:
+    if subject.leases:
+        return _params_behind(subject)
+    return _params_each_open(subject)
+
+
+def _params_behind(subject: Subject) -> None:
+    with behind(subject) as watched:
+        wrappers = [subject.wrapper(f"alias{number}") for number in range(3)]
+        for wrapper in wrappers:
+            wrapper.connect()
+        asked, opens = (watched.log.count(name) for name in ORDER[:2])
+        subject.require(opens == 3, f"3 leases at once opened {opens} connection(s)")
+        subject.require(
+            asked >= opens,
+            f"{opens} opens behind the pool asked {asked} time(s) for params",
+            blame="get_new_connection",
+        )
+        for wrapper in wrappers:
+            wrapper.close()
+
+
+def _params_each_open(subject: Subject) -> None:
     recording = RecordingBackend(subject.backend())
     wrapper = DatabaseWrapper(recording)
     names = ("get_connection_params", "get_new_connection")
@@ -396,9 +473,37 @@ def params_each_open(subject: Subject) -> None:
     after=("LIFE-001",),
     blame=("get_new_connection", "close_connection"),
     advice="open a new connection at each call; keep none",
+    leased="or one made as new: no transaction, no temporary table, nothing of its last user's",
 )
 def reopens(subject: Subject) -> None:
     table = subject.create_table()
+    if subject.leases:
+        return _made_as_new(subject)
+    return _reopens(subject, table)
+
+
+def _made_as_new(subject: Subject) -> None:
+    """Two leases one after the other, which are of the same session if the pool can help it."""
+    wrapper = subject.wrapper()
+    left = temporary_table(subject, wrapper)
+    wrapper.close()
+    require_temporary_gone(subject, left, wrapper)
+    wrapper.close()
+    if subject.has(SupportsTransactions):
+        wrapper.backend.begin(wrapper.connection)
+        subject.insert(wrapper, 1)
+        wrapper.close()
+        subject.require(subject.count_rows() == 0, "the last lease's open transaction was committed")
+        wrapper.connect()
+        status = wrapper.backend.transaction_status(wrapper.connection)
+        subject.require(_is_status(status), f"a lease began with a session {status.value!r}", blame="close_connection")
+        subject.insert(wrapper, 2)
+        seen = subject.count_rows()
+        subject.require(seen == 1, f"of one row that the next lease inserted {seen} were to be seen at once")
+    wrapper.close()
+
+
+def _reopens(subject: Subject, table: str) -> None:
     wrapper = subject.wrapper()
     first = wrapper.connection
     wrapper.close()

@@ -65,9 +65,29 @@ def _dead_wrapper(subject: Subject, **changes: Any) -> tuple[AnyWrapper, Any]:
     after=("LIFE-001",),
     blame=("close_connection", "__init__"),
     advice="keep the settings as they are given; close_connection ends the driver's session",
+    leased="CONN_MAX_AGE is 0 there: it is given back at the end of each use, and its age is the pool's business",
 )
 def max_age(subject: Subject) -> None:
     subject.create_table()
+    if subject.leases:
+        return _given_back_after_use(subject)
+    return _max_age(subject)
+
+
+def _given_back_after_use(subject: Subject) -> None:
+    backend = subject.backend(CONN_MAX_AGE=60)
+    wrapper = DatabaseWrapper(backend, clock=Clock())
+    wrapper.connect()
+    wrapper.close_if_unusable_or_obsolete()
+    subject.require(
+        not wrapper.is_open,
+        "a lease was kept at the end of its use, since CONN_MAX_AGE said so",
+        blame="__init__",
+        advice="a pool's own copy of the settings has CONN_MAX_AGE 0",
+    )
+
+
+def _max_age(subject: Subject) -> None:
     clock = Clock()
     counting = CountingBackend(subject.backend(CONN_MAX_AGE=60))
     wrapper = DatabaseWrapper(counting, clock=clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from backend_sdk import (
@@ -15,7 +16,7 @@ from backend_sdk import (
     SupportsTransactionStatus,
 )
 
-from ..probes import in_thread, open_raw, opened, settles
+from ..probes import open_raw, opened, settles
 from ..register import requirement, untested
 from ..verdict import NotApplicable
 
@@ -173,7 +174,11 @@ def reset_raises(subject: Subject) -> None:
 def other_thread(subject: Subject) -> None:
     query = f"SELECT count(*) FROM {subject.create_table()}"
     view = subject.view()
-    connection = in_thread(lambda: open_raw(view))
+    with ThreadPoolExecutor(1) as other:  # it lives as long as the check: a pool takes back what a dead one had
+        _use_here(subject, view, query, other.submit(lambda: open_raw(view)).result())
+
+
+def _use_here(subject: Subject, view: AnyBackend, query: str, connection: Any) -> None:
     steps: dict[str, Any] = {"a statement": lambda: view.execute_statement(connection, query)}
     if subject.has(SupportsPing):
         steps["ping"] = lambda: view.ping(connection)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from backend_sdk import (
     ConnectionSettings,
+    DelegatingBackend,
     FrozenDict,
     ImproperlyConfigured,
     Options,
@@ -230,6 +231,7 @@ def unknown_key(subject: Subject) -> None:
     keyword="SHOULD",
     after=("SET-001",),
     advice="declare the options as fields of a subclass of backend_sdk.Options",
+    leased="when the backend is made at the latest: they are those of the backend behind it",
 )
 def unknown_option(subject: Subject) -> None:
     options = {**subject.mapping.get("OPTIONS", {}), "conformance_option": 1}
@@ -239,6 +241,8 @@ def unknown_option(subject: Subject) -> None:
 def _require_refusal(subject: Subject, changes: dict[str, Any], named: str) -> None:
     try:
         subject.settings(**changes)
+        if issubclass(subject.cls, DelegatingBackend):  # they are another one's, which it is made around
+            subject.backend(**changes)
     except ImproperlyConfigured as error:
         subject.require(named in str(error), f"the refusal does not name {named}: {error}")
         return
@@ -373,12 +377,12 @@ def expiring(subject: Subject) -> None:
     advice="put it into the params, or refuse it in a validator of the settings class",
 )
 def keys_reach_params(subject: Subject) -> None:
-    usual, ignored = _lasting(subject.view()), list[str]()
+    usual, ignored = _lasting(subject.opener()), list[str]()
     for key, value in OTHER.items():
         other = accepted(subject, **{key: value})
         if other is None or getattr(other, key.lower()) == getattr(subject.settings(), key.lower()):
             continue
-        if _lasting(subject.view(**{key: value})) == usual and not _expires(subject, key):
+        if _lasting(subject.opener(**{key: value})) == usual and not _expires(subject, key):
             ignored.append(key)
     subject.require(not ignored, f"{', '.join(ignored)} is taken and changes nothing in the params")
 
@@ -436,6 +440,7 @@ def _hour_in(subject: Subject, settings: ConnectionSettings) -> str:
     after=("TYPE-001",),
     blame=("settings",),
     advice="keep validators repeatable: one that adds a prefix adds it again to a derived copy",
+    leased="its own copy has CONN_MAX_AGE 0, all else as asked for",
 )
 def derives(subject: Subject) -> None:
     settings = subject.settings()
@@ -447,7 +452,10 @@ def derives(subject: Subject) -> None:
     expected = {**before, "conn_max_age": "77.0"}
     subject.require(now == expected, f"a derived copy differs in {_changed_keys(expected, now)} too")
     make: Any = subject.cls
-    subject.require(make(derived).settings == derived, "a backend of derived settings has other settings")
+    if subject.leases:
+        derived = settings.derive(conn_max_age=0.0, atomic_requests=True)
+    changed = _changed_keys(_snapshot(derived), _snapshot(make(derived).settings))
+    subject.require(make(derived).settings == derived, f"a backend of derived settings has others: {changed}")
 
 
 untested(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from backend_sdk import ABILITIES, BaseBackend, declared_abilities, missing_members
+from backend_sdk import ABILITIES, BaseBackend, DelegatingBackend, declared_abilities, missing_members
 
 from ..register import requirement, untested
 from ..verdict import NotApplicable
@@ -94,6 +94,8 @@ def declared_members(subject: Subject) -> None:
 )
 def abilities_declared(subject: Subject) -> None:
     declared = declared_abilities(subject.cls)
+    if issubclass(subject.cls, DelegatingBackend):  # it may hand on in a way of its own what it has from inside
+        declared |= subject.view().abilities
     for ability in ABILITIES:
         names = [name for name, _ in _members(ability)]
         if ability not in declared and all(_is_authors(subject.cls, name) for name in names):
@@ -104,7 +106,8 @@ def _is_authors(cls: type, name: str) -> bool:
     """Whether *name* is defined by somebody else than the SDK."""
     for base in cls.__mro__:
         if name in vars(base):
-            return base.__module__.partition(".")[0] not in {"backend_sdk", "builtins"}
+            module = getattr(vars(base)[name], "__module__", None) or base.__module__  # the SDK puts some in itself
+            return not {base.__module__.partition(".")[0], module.partition(".")[0]} & {"backend_sdk", "builtins"}
     return False
 
 

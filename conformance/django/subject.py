@@ -63,6 +63,19 @@ class DjangoTarget:
     def subject(self, workdir: Path) -> DjangoSubject:
         return DjangoSubject(self, workdir)
 
+    def stock(self) -> Iterator[DjangoTarget]:
+        """The engine of Django's that this one is nearest to, with these OPTIONS and, should it refuse them, with none."""
+        cls = next((cls for cls in self.cls.__mro__ if _is_stock_engine(cls)), None)
+        if cls is None or self.engine.startswith("django."):
+            return
+        stock = replace(self, name=f"{cls.__module__}.{cls.__qualname__}", engine=cls.__module__.removesuffix(".base"), cls=cls)
+        yield stock
+        yield stock.with_base({**self.base, "OPTIONS": {}})
+
+
+def _is_stock_engine(cls: type) -> bool:
+    return cls.__module__.startswith("django.") and not cls.__module__.startswith("django.db.backends.base.")
+
 
 def load_target(name: str, base: Mapping[str, Any] | None = None) -> DjangoTarget:
     """Configure Django and load ``django:engine``, or ``django:module:Class``. Raises `ImproperlyConfigured`."""

@@ -35,6 +35,8 @@ def _paragraph(entry: Requirement) -> str:
         f"\n**{entry.id}** {entry.keyword}, level {entry.level}, since {entry.since}: {entry.sentence}.",
         f"*Why:* {entry.reason}. *Source:* {entry.source}.",
     ]
+    if entry.leased:
+        lines.append(f"*Of a pool:* {entry.leased}.")
     if entry.after:
         lines.append(f"*After:* {', '.join(entry.after)}.")
     if entry.untested:

@@ -145,10 +145,10 @@ class BaselineBackend(
     @override
     def reset(self, connection: sqlite3.Connection, /) -> None:
         connection.rollback()
+        connection.execute("PRAGMA query_only = 0").close()  # first: it would refuse the rest
         query = "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
         for kind, name in connection.execute(query).fetchall():
             connection.execute(f'DROP {kind} temp."{name}"')
-        connection.execute("PRAGMA query_only = 0").close()
 
     @override
     def begin(self, connection: sqlite3.Connection, /) -> None:

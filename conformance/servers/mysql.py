@@ -17,8 +17,8 @@ __all__ = ["URL_VARIABLE", "MySQLServer", "find_server_program", "mysql_url"]
 
 URL_VARIABLE = "BACKEND_SDK_MYSQL_URL"
 
-# Nothing of a test server is to survive the machine, so nothing waits for the disk. The log is written at each commit all
-# the same: with 0 a server killed with -9 just after some DDL may not find its way back.
+# Nothing of a test server is to survive the machine, so nothing waits for the disk. The log is written at each commit
+# all the same: with 0 a server killed with -9 just after some DDL may not find its way back.
 _SETTINGS = {
     "innodb-flush-log-at-trx-commit": "2",
     "innodb-buffer-pool-size": "16M",

@@ -1,4 +1,4 @@
-"""Somebody else's pool behind the same contract; leases that end with their owner, and forks, are added here."""
+"""Somebody else's pool behind the same contract; leases that end with their owner, looks, and forks are added here."""
 
 from __future__ import annotations
 
@@ -8,32 +8,50 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from backend_sdk import BaseBackend, InterfaceError, SupportsIsBroken, TransactionStatus, handle_of, park
+from backend_sdk import (
+    BaseBackend,
+    ImproperlyConfigured,
+    InterfaceError,
+    SupportsIsBroken,
+    TransactionStatus,
+    park,
+)
 
-from .contract import Keeper, PoolClosed, PoolTimeout
+from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout, out_of_time, refused
 from .options import PoolOptions
+from .orphans import Orphans
 from .owners import Owner, current_owner
+from .registry import Pools
 
-__all__ = ["AdaptedPool", "Lease"]
+__all__ = ["AdaptedPool", "Lease", "refuse_cap"]
 
 ConnT = TypeVar("ConnT")
 
+_RETRY = 10.0  # seconds from one failed attempt to fill the pool to the next
+_UNFINISHED = frozenset({TransactionStatus.IN_TRANSACTION, TransactionStatus.FAILED})
+
 
 class Lease(Generic[ConnT]):
-    """A connection, who has it, and what the pool itself calls it."""
+    """A connection, who has it since when, and what the pool itself calls it."""
 
-    __slots__ = ("connection", "fresh", "inner", "owner", "token")
+    __slots__ = ("connection", "fresh", "inner", "owner", "since", "token")
 
-    def __init__(self, inner: Any, connection: ConnT, owner: Owner, token: Any) -> None:
+    def __init__(self, inner: Any, connection: ConnT, owner: Owner, token: Any, since: float) -> None:
         self.inner = inner  # not always the present one: see `AdaptedPool.drain`
         self.connection = connection
         self.owner: Owner | None = owner
         self.token = token
+        self.since = since
         self.fresh = True
 
 
 class AdaptedPool(ABC, Generic[ConnT]):
-    """A subclass makes the pool, takes from it and gives back. *clock* and *chance* are the other pool's business."""
+    """A subclass makes the pool, takes from it and gives back. *chance* is the other pool's business.
+
+    Neither other pool closes an idle connection because somebody else wants one, so there is no cap over all pools.
+    """
+
+    can_evict = False
 
     def __init__(
         self,
@@ -48,6 +66,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
         self.options = options
         self._backend = backend
         self._keeper = keeper
+        self._clock = clock
         self._closed = False
         self._inherited: set[int] = set()
         self._start_empty()
@@ -55,9 +74,16 @@ class AdaptedPool(ABC, Generic[ConnT]):
     def _start_empty(self) -> None:
         self._leases: dict[int, Lease[ConnT]] = {}
         self._dropped: deque[Lease[ConnT]] = deque()
-        self._orphans: deque[tuple[Lease[ConnT], Owner]] = deque()
+        self._orphans: Orphans[Lease[ConnT]] = Orphans()
+        self._returned: dict[int, float] = {}  # when each idle one came back, by id
+        self._takers: list[Owner] = []
         self._inner: Any = None
-        self._making = threading.Lock()
+        self._making = threading.Condition()
+        self._retry_at = 0.0
+        self._opened = self._broken = self._resets = self._timeouts = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._backend!r}>"
 
     @abstractmethod
     def _make(self) -> Any:
@@ -65,7 +91,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
 
     @abstractmethod
     def _take(self, inner: Any, timeout: float) -> tuple[ConnT, Any]:
-        """A connection, and what `_give` needs. Raises `PoolTimeout`."""
+        """A connection for which `_still_good` holds, and what `_give` needs. Raises `TimeoutError` or `PoolClosed`."""
 
     @abstractmethod
     def _give(self, lease: Lease[ConnT], *, usable: bool) -> None:
@@ -84,6 +110,8 @@ class AdaptedPool(ABC, Generic[ConnT]):
     def is_closed(self) -> bool:
         return self._closed
 
+    # One connection
+
     def _open(self) -> ConnT:
         backend = self._backend
         connection = backend.get_new_connection(backend.get_connection_params())
@@ -94,37 +122,65 @@ class AdaptedPool(ABC, Generic[ConnT]):
         except BaseException:
             backend.close_connection(connection)
             raise
+        with self._making:
+            self._opened += 1
         return connection
+
+    def _still_good(self, connection: ConnT) -> bool:
+        """Whether the next user may have what was idle: a look, and a ping if due."""
+        backend, limit = self._backend, self.options.ping_after
+        since = self._returned.pop(id(connection), None)
+        try:
+            if SupportsIsBroken in backend.abilities and backend.is_broken(connection):
+                raise InterfaceError("broken while idle")
+            if since is not None and limit is not None and self._clock() - since >= limit:
+                backend.ping(connection)  # without the ability it does nothing
+        except Exception:
+            self._broken += 1
+            return False
+        return True
 
     def _clean(self, connection: ConnT) -> bool:
         """As the options say; False if it cannot be done, or is not worth it."""
         backend = self._backend
         try:
             if SupportsIsBroken in backend.abilities and backend.is_broken(connection):
-                return False
+                raise InterfaceError("broken in use")
             if self.options.reset == "full":
-                backend.reset(connection)
-                backend.set_autocommit(connection, backend.settings.autocommit)
-                backend.init_connection_state(connection)
-            elif backend.transaction_status(connection) in {TransactionStatus.IN_TRANSACTION, TransactionStatus.FAILED}:
+                backend.renew(connection)
+                self._resets += 1
+            elif backend.transaction_status(connection) in _UNFINISHED:
                 backend.rollback(connection)
         except Exception:
+            self._broken += 1
             return False
         return True
 
+    # Leases
+
     def acquire(self, timeout: float | None = None) -> ConnT:
         if self._closed:
-            raise PoolClosed(f"{self!r} is closed")
+            raise refused(self)
         owner = current_owner()
         self._tend()
+        timeout = self.options.timeout if timeout is None else timeout
         inner = self._made()
-        self._keeper.watch(self)
+        self._takers.append(owner)
         try:
-            connection, token = self._take(inner, self.options.timeout if timeout is None else timeout)
-        except PoolTimeout as error:
-            error.step = "acquire"
-            raise
-        self._leases[id(connection)] = Lease(inner, connection, owner, token)
+            connection, token = self._take(inner, timeout)
+        except TimeoutError as error:
+            raise self._out_of_time(timeout, str(error)) from error.__cause__
+        except PoolClosed as error:
+            raise refused(self) from error.__cause__
+        finally:
+            self._takers.remove(owner)
+        self._returned.pop(id(connection), None)
+        lease = Lease(inner, connection, owner, token, self._clock())
+        if self._closed:  # while this one waited
+            self._give(lease, usable=False)
+            raise refused(self)
+        self._leases[id(connection)] = lease
+        self._keeper.watch(self)  # now, since it is watched for as long as it has connections
         return connection
 
     def _made(self) -> Any:
@@ -133,17 +189,33 @@ class AdaptedPool(ABC, Generic[ConnT]):
                 self._inner = self._make()
             return self._inner
 
+    def _out_of_time(self, timeout: float, why: str) -> PoolTimeout:
+        self._timeouts += 1
+        held = [(lease.since, lease.owner.label) for lease in list(self._leases.values()) if lease.owner is not None]
+        return out_of_time(self._backend, self.statistics(), held, timeout, self._clock(), f"; {why}")
+
     def release(self, connection: ConnT) -> None:
         lease = self._leases.pop(id(connection), None)
         if lease is None:
-            if id(connection) not in self._inherited:
-                raise InterfaceError("released twice: this connection is not leased, and may be another's by now")
-            return
+            return self._stray(connection)
         lease.owner = None
-        self._return(lease)
+        return self._return(lease)
+
+    def _stray(self, connection: ConnT) -> None:
+        if id(connection) in self._inherited:
+            return
+        if id(connection) in self._returned:
+            raise InterfaceError("released twice: this connection is not leased, and may be another's by now")
+        try:
+            self._backend.close_connection(connection)  # never ours
+        except self._backend.errors_for(connection).caught:  # or reclaimed: closed already
+            return
 
     def _return(self, lease: Lease[ConnT]) -> None:
-        self._give(lease, usable=not self._closed and self._clean(lease.connection))
+        usable = not self._closed and self._clean(lease.connection)
+        if usable:
+            self._returned[id(lease.connection)] = self._clock()
+        self._give(lease, usable=usable)
 
     def drop(self, connection: ConnT) -> None:
         """As `release`, in a finalizer: both other pools take locks, so it is left to the next who comes."""
@@ -164,20 +236,14 @@ class AdaptedPool(ABC, Generic[ConnT]):
         if lease is not None:
             lease.fresh = False
 
+    # Tending
+
     def owner_gone(self, owner: Owner) -> None:
-        lost = [(lease, owner) for lease in list(self._leases.values()) if lease.owner is owner]
-        if lost:
-            self._orphans.extend(lost)
+        if self._orphans.note(list(self._leases.values()), owner):
             self._keeper.wake()
 
     def _tend(self) -> None:
-        for lease, owner in [self._orphans.popleft() for _ in range(len(self._orphans))]:
-            handle = handle_of(lease.connection) if lease.owner is owner else None
-            if handle is not None and not handle.shared:
-                try:
-                    handle.close()
-                except Exception:
-                    continue
+        self._orphans.end()
         while self._dropped:
             try:
                 lease = self._dropped.popleft()
@@ -186,14 +252,53 @@ class AdaptedPool(ABC, Generic[ConnT]):
             self._return(lease)
 
     def upkeep(self) -> None:
-        """The other pool tends itself; what finalizers have left is done here."""
+        """What finalizers have left, and leases of the dead, are ended; up to ``min_size`` are opened."""
+        self._orphans.look_again(self._discard)
         self._tend()
+        now = self._clock()
+        if not self._closed and self.size < self.options.min_size and now >= self._retry_at:
+            try:
+                self.warm_up()
+            except Exception:  # the server is away, perhaps; who acquires is told
+                self._retry_at = now + _RETRY
+
+    def _discard(self, lease: Lease[ConnT]) -> None:
+        if self._leases.pop(id(lease.connection), None) is not None:
+            self._give(lease, usable=False)
 
     def idle_longest(self) -> None:
         """The cap over all pools is not kept by another's pool."""
 
     def evict_one(self) -> bool:
         return False
+
+    # The whole
+
+    def warm_up(self) -> None:
+        """Open ``min_size`` connections now. Raises what the driver raises."""
+        held: list[ConnT] = []
+        try:
+            while len(held) < self.options.min_size:
+                held.append(self.acquire())
+        finally:
+            for connection in held:
+                self.release(connection)
+
+    def statistics(self) -> PoolStatistics:
+        """Exact while nobody acquires or releases."""
+        leased, size = len(self._leases) + len(self._dropped), self.size
+        return PoolStatistics(
+            max_size=self.options.max_size,
+            size=size,
+            idle=max(0, size - leased),
+            leased=leased,
+            waiting=len(self._takers),
+            opened=self._opened,
+            broken=self._broken,
+            resets=self._resets,
+            reclaimed=self._orphans.reclaimed,
+            timeouts=self._timeouts,
+        )
 
     def drain(self) -> None:
         """Let the present pool run out, and begin another."""
@@ -214,3 +319,12 @@ class AdaptedPool(ABC, Generic[ConnT]):
             self._inherited.add(id(lease.connection))
             park(lease)
         self._start_empty()
+
+
+def refuse_cap(pools: Pools, library: str) -> None:
+    """Raise `ImproperlyConfigured` if *pools* are capped, which *library* cannot keep."""
+    if pools.room.limit is not None:
+        raise ImproperlyConfigured(
+            f"these pools may have {pools.room.limit} connections together, and {library} closes no idle connection "
+            'for another pool\'s sake; use the engine "pooled" under a cap'
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, ClassVar, Protocol, TypedDict, cast
 
 from typing_extensions import TypeVar, override
 
@@ -15,6 +15,7 @@ from backend_sdk import (
     ImproperlyConfigured,
     SupportsClose,
     SupportsConfigure,
+    SupportsLeases,
     SupportsReset,
     normalize,
 )
@@ -54,12 +55,14 @@ class AnyPool(Protocol[ConnT]):
 class AroundPool(
     SupportsConfigure[ConnT],
     SupportsClose[ConnT],
+    SupportsLeases[ConnT],
     DelegatingBackend[PooledSettings, PoolParams, ConnT, CursorT],
     vendor="pooled",
 ):
     """``get_new_connection`` acquires, ``close_connection`` releases, all else is the wrapped backend's."""
 
     engine = "pooled"
+    test_support: ClassVar[str] = "conformance.supports.pooled:PooledSupport"
 
     def __init_subclass__(cls, *, vendor: str = "pooled", **options: Any) -> None:
         super().__init_subclass__(vendor=vendor, **options)
@@ -126,6 +129,6 @@ class AroundPool(
     def close_connection(self, connection: ConnT, /) -> None:
         self.pool.release(connection)
 
+    @override
     def drop_connection(self, connection: ConnT, /) -> None:
-        """As `close_connection`; called in finalizers."""
         self.pool.drop(connection)

@@ -10,7 +10,9 @@ from backend_sdk import InterfaceError, OperationalError
 if TYPE_CHECKING:
     from .room import Room
 
-__all__ = ["Keeper", "PoolClosed", "PoolStatistics", "PoolTimeout"]
+__all__ = ["Keeper", "PoolClosed", "PoolStatistics", "PoolTimeout", "out_of_time", "refused"]
+
+_NAMED = 3  # holders, in a timeout's text
 
 
 class PoolTimeout(OperationalError):
@@ -47,3 +49,23 @@ class PoolStatistics:
     resets: int
     reclaimed: int
     timeouts: int
+
+
+def out_of_time(
+    backend: object, now: PoolStatistics, held: list[tuple[float, str]], timeout: float, clock: float, why: str = ""
+) -> PoolTimeout:
+    """The error of who has waited *timeout* seconds in vain. *held*: since when, and by whom; *clock*: now."""
+    longest = ", ".join(f"{label} for {clock - since:.1f} s" for since, label in sorted(held)[:_NAMED])
+    error = PoolTimeout(
+        f"no connection of {backend!r}'s pool came free within {timeout:g} s: size {now.size} of {now.max_size}, "
+        f"{now.idle} idle, {now.waiting} waiting; held longest by {longest or 'nobody'}{why}"
+    )
+    error.step = "acquire"
+    return error
+
+
+def refused(pool: object) -> PoolClosed:
+    """The error of who comes to a pool that is closed."""
+    error = PoolClosed(f"{pool!r} is closed")
+    error.step = "acquire"
+    return error

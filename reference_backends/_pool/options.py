@@ -52,7 +52,7 @@ class PooledSettings(ConnectionSettings, frozen=True):
     """The wrapped database's settings, with ENGINE "pooled" and OPTIONS ``{"wraps": "postgresql", ...}``."""
 
     engine: str = "pooled"
-    options: PooledOptions = Field(default=...)  # required
+    options: PooledOptions = Field(default={}, validate_default=True)  # so that what lacks is named: wraps
 
 
 def wrapped_backend(settings: PooledSettings) -> Backend[Any, Any, Any]:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 from backend_sdk import handle_of
 
 from .owners import Owner
-from .slots import Slot
 
-__all__ = ["Orphans"]
-
-ConnT = TypeVar("ConnT")
+__all__ = ["Held", "Orphans"]
 
 
-class Orphans(Generic[ConnT]):
-    """Noted in finalizers, ended by whoever acquires or tends next."""
+class Held(Protocol):
+    """What is leased: a pool's slot, or its note of a lease."""
+
+    owner: Owner | None
+
+    @property
+    def connection(self) -> Any: ...
+
+
+HeldT = TypeVar("HeldT", bound=Held)
+
+
+class Orphans(Generic[HeldT]):
+    """Noted in finalizers, ended by whoever acquires or tends next. ``reclaimed`` counts them."""
 
     def __init__(self) -> None:
-        self._new: deque[tuple[Slot[ConnT], Owner]] = deque()
-        self._seen: list[tuple[Slot[ConnT], Owner, bool]] = []  # to be looked at again; whether without a handle
+        self.reclaimed = 0
+        self._new: deque[tuple[HeldT, Owner]] = deque()
+        self._seen: list[tuple[HeldT, Owner, bool]] = []  # to be looked at again; whether without a handle
 
-    def note(self, slots: tuple[Slot[ConnT], ...], owner: Owner) -> bool:
+    def note(self, slots: Iterable[HeldT], owner: Owner) -> bool:
         """Note *owner*'s leases; whether there were any."""
         lost = [(slot, owner) for slot in slots if slot.owner is owner]
         self._new.extend(lost)
@@ -43,7 +53,7 @@ class Orphans(Generic[ConnT]):
                 return
             self._end(slot, owner)
 
-    def _end(self, slot: Slot[ConnT], owner: Owner) -> None:
+    def _end(self, slot: HeldT, owner: Owner) -> None:
         """End it by its handle, which stops the cursors and then releases. Not what other threads share."""
         if slot.owner is not owner:  # given back meanwhile
             return
@@ -51,13 +61,13 @@ class Orphans(Generic[ConnT]):
         if handle is None or handle.shared:
             self._seen.append((slot, owner, handle is None))
             return
-        slot.reclaimed += 1
+        self.reclaimed += 1
         try:
             handle.close()
         except Exception:  # the pool has closed what it could not clean
             return
 
-    def look_again(self, discard: Callable[[Slot[ConnT]], None]) -> None:
+    def look_again(self, discard: Callable[[HeldT], None]) -> None:
         """Once per round: *discard* what had no handle at the round before either, since it was taken without one.
 
         At the first look its handle could just have been in its finalizer. Who took it may still hold it, so it is
@@ -67,7 +77,7 @@ class Orphans(Generic[ConnT]):
         for slot, owner, bare in seen:
             if slot.owner is owner and bare and handle_of(slot.connection) is None:
                 slot.owner = None
-                slot.reclaimed += 1
+                self.reclaimed += 1
                 discard(slot)
             else:
                 self._end(slot, owner)

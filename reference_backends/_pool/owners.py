@@ -8,7 +8,16 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["Owner", "current_owner", "current_task", "here", "running_tasks", "when_gone"]
+__all__ = [
+    "Owner",
+    "current_owner",
+    "current_task",
+    "forget_listeners",
+    "here",
+    "running_tasks",
+    "thread_owner",
+    "when_gone",
+]
 
 
 class Owner:
@@ -29,24 +38,31 @@ def when_gone(listener: Callable[[Owner], object]) -> None:
     _listeners.append(listener)
 
 
-def _end(owner: Owner, listeners: list[Callable[[Owner], object]] = _listeners) -> None:
-    owner.gone = True
-    for listener in listeners:
-        listener(owner)
+def forget_listeners() -> None:
+    """Nobody is to be told any more: the interpreter is about to end."""
+    _listeners.clear()
 
 
 class _Sentinel:
-    """Lives in a thread's local storage; its end is the thread's end."""
+    """Lives in a thread's local storage, or in a task's callback; its end is the thread's or task's end."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("_exiting", "_listeners", "_owner")
 
     def __init__(self, owner: Owner) -> None:
-        self.owner = owner
+        # All that the end needs is held here: a thread's storage can outlive the globals of the modules, which the
+        # interpreter sets to None at its exit.
+        self._owner = owner
+        self._listeners = _listeners
+        self._exiting = sys.is_finalizing
 
-    # Bound here: the main thread's storage outlives the modules' globals at the interpreter's exit.
-    def __del__(self, end: Callable[[Owner], object] = _end, exiting: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not exiting():
-            end(self.owner)
+    def __del__(self) -> None:
+        if not self._exiting() and not self._owner.gone:
+            self.end()
+
+    def end(self) -> None:
+        self._owner.gone = True
+        for listener in self._listeners:
+            listener(self._owner)
 
 
 class _Here(threading.local):
@@ -93,17 +109,22 @@ def current_owner() -> Owner:
     """The calling task's owner, or the thread's; noted, so that its end is heard of."""
     task = current_task()
     if task is None:
-        return here.owner or _thread_owner()
+        return thread_owner()
     owner = _tasks.get(task)
     if owner is None:
         name = task.get_name() if hasattr(task, "get_name") else "unnamed"
         owner = _tasks[task] = Owner(f"task {name!r}")
-        ended = owner
-        task.add_done_callback(lambda _: _end(ended))
+        sentinel = _Sentinel(owner)
+        task.add_done_callback(lambda _: sentinel.end())
     return owner
 
 
-def _thread_owner() -> Owner:
+def thread_owner() -> Owner:
+    """The calling thread's owner, under an event loop too."""
+    return here.owner or _new_thread_owner()
+
+
+def _new_thread_owner() -> Owner:
     thread = threading.current_thread()
     owner = Owner(f"thread {thread.name!r}")
     here.sentinel = _Sentinel(owner)

@@ -8,6 +8,7 @@ Source: Django ticket 19274. The hand-off to waiters in order is what keeps thre
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from backend_sdk import (
@@ -16,7 +17,7 @@ from backend_sdk import (
     park,
 )
 
-from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout
+from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout, out_of_time, refused
 from .line import Line
 from .orphans import Orphans
 from .owners import Owner, current_owner, current_task, here, running_tasks
@@ -31,7 +32,6 @@ __all__ = ["Pool"]
 ConnT = TypeVar("ConnT")
 
 _RETRY = (1.0, 60.0)  # seconds from one failed attempt to fill the pool to the next: the first, and at most
-_NAMED = 3  # holders, in a timeout's text
 
 
 class Pool(Generic[ConnT]):
@@ -40,6 +40,8 @@ class Pool(Generic[ConnT]):
     *clock* is monotonic seconds, *chance* a number from 0 to 1. Leases are timed by the last `upkeep`, since a look at
     the clock would cost as much as all else that an acquisition does.
     """
+
+    can_evict = True
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class Pool(Generic[ConnT]):
         self._line: Line[ConnT] = Line(self.options.max_size)
         self._idle, self._waiters = self._line.idle, self._line.waiters
         self._by_id: dict[int, Slot[ConnT]] = {}
-        self._orphans: Orphans[ConnT] = Orphans()
+        self._orphans: Orphans[Slot[ConnT]] = Orphans()
         self._tasks = running_tasks()
 
     def __repr__(self) -> str:
@@ -147,8 +149,12 @@ class Pool(Generic[ConnT]):
             slot.fresh = False
 
     def _stray(self, connection: ConnT) -> None:
-        if id(connection) not in self._inherited:
-            self._backend.close_connection(connection)  # reclaimed, or never ours
+        if id(connection) in self._inherited:
+            return
+        try:
+            self._backend.close_connection(connection)  # never ours
+        except self._backend.errors_for(connection).caught:  # or reclaimed: closed by the pool already
+            return
 
     def _acquire_in_turn(self, timeout: float | None) -> ConnT:
         timeout = self.options.timeout if timeout is None else timeout
@@ -251,20 +257,13 @@ class Pool(Generic[ConnT]):
     def _out_of_time(self, timeout: float, why: str = "") -> PoolTimeout:
         self._timeouts += 1
         self._now = self._clock()
+        held = [(slot.since, slot.owner.label) for slot in self._line.slots if slot.owner is not None]
         now = self.statistics()
-        held = sorted((slot.since, slot.owner.label) for slot in self._line.slots if slot.owner is not None)
-        longest = ", ".join(f"{label} for {self._now - since:.1f} s" for since, label in held[:_NAMED])
-        error = PoolTimeout(
-            f"no connection of {self._backend!r}'s pool came free within {timeout:g} s: size {now.size} of "
-            f"{now.max_size}, {now.idle} idle, {now.waiting + 1} waiting; held longest by {longest or 'nobody'}{why}"
-        )
-        error.step = "acquire"
-        return error
+        now = replace(now, waiting=now.waiting + 1)  # this one has just given up
+        return out_of_time(self._backend, now, held, timeout, self._now, why)
 
     def _refused(self) -> PoolClosed:
-        error = PoolClosed(f"{self!r} is closed")
-        error.step = "acquire"
-        return error
+        return refused(self)
 
     # Tending
 
@@ -371,7 +370,7 @@ class Pool(Generic[ConnT]):
             opened=sum(slot.opened for slot in slots),
             broken=sum(slot.broken for slot in slots),
             resets=sum(slot.resets for slot in slots),
-            reclaimed=sum(slot.reclaimed for slot in slots),
+            reclaimed=self._orphans.reclaimed,
             timeouts=self._timeouts,
         )
 

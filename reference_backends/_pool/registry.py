@@ -15,7 +15,7 @@ from weakref import WeakSet, WeakValueDictionary, ref
 from backend_sdk import BaseBackend, DelegatingBackend
 
 from .options import PoolOptions
-from .owners import Owner, when_gone
+from .owners import Owner, forget_listeners, when_gone
 from .room import Room
 
 __all__ = ["Pools", "Tended", "default_pools"]
@@ -30,6 +30,9 @@ class Tended(Protocol):
     """What this module does with a pool; `Pool` says what each of it means."""
 
     options: PoolOptions
+
+    @property
+    def can_evict(self) -> bool: ...
 
     @property
     def size(self) -> int: ...
@@ -97,9 +100,12 @@ class Pools:
             return pool
 
     def set_limit(self, limit: int | None) -> None:
-        """Cap the connections of all pools together; only while there are none."""
+        """Cap the connections of all pools together; only while there are none, and none that another library keeps."""
         if any(pool.size for pool in self._watched.values()):
             raise ValueError("set the limit before the first connection is opened")
+        uncapped = [pool for pool in list(self._known.values()) if not pool.can_evict]
+        if limit is not None and uncapped:
+            raise ValueError(f'{uncapped[0]!r} can keep no cap over all pools; use the engine "pooled"')
         self.room.empty(limit)
 
     @property
@@ -217,8 +223,8 @@ def default_pools() -> Pools:
     return _default
 
 
-def _owner_gone(owner: Owner) -> None:
-    for pools in list(_everyone):
+def _owner_gone(owner: Owner, everyone: WeakSet[Pools] = _everyone) -> None:
+    for pools in list(everyone):  # bound above: called when the modules may have been emptied
         pools.owner_gone(owner)
 
 
@@ -236,6 +242,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
+    forget_listeners()
     for pools in list(_everyone):
         pools.close()
 

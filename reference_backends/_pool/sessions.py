@@ -123,9 +123,7 @@ class Sessions(Generic[ConnT]):
                 if self.status is not None and self.status(connection) in _UNFINISHED:
                     backend.rollback(connection)
             else:
-                backend.reset(connection)
-                backend.set_autocommit(connection, backend.settings.autocommit)
-                backend.init_connection_state(connection)
+                backend.renew(connection)
                 slot.resets += 1
         except Exception:
             slot.broken += 1

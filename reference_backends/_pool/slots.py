@@ -22,7 +22,7 @@ class Slot(Generic[ConnT]):
 
     __slots__ = (
         "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "marked", "opened",
-        "owner", "plain", "reclaimed", "resets", "since",
+        "owner", "plain", "resets", "since",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -45,7 +45,6 @@ class Slot(Generic[ConnT]):
         self.opened = 0
         self.broken = 0
         self.resets = 0
-        self.reclaimed = 0
 
 
 class Waiter(Generic[ConnT]):

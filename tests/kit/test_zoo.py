@@ -12,7 +12,7 @@ from tests.kit.zoo import BACKENDS, ON_SERVERS, SETTINGS, recorded, verdicts
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))
 def test_a_right_backend_gets_its_recorded_verdicts(name: str) -> None:
-    _judge(name, check(BACKENDS[name]))
+    _judge(name, check(BACKENDS[name], SETTINGS.get(name), timeout=60))
 
 
 @pytest.mark.parametrize("name", sorted(ON_SERVERS))

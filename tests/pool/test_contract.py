@@ -10,14 +10,21 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from backend_sdk import ConnectionClosedError, DatabaseWrapper, InterfaceError, TransactionStatus
+from backend_sdk import (
+    ConnectionClosedError,
+    DatabaseWrapper,
+    ImproperlyConfigured,
+    InterfaceError,
+    OperationalError,
+    TransactionStatus,
+)
 from conformance.servers.process import wait_until
-from reference_backends.pooled import PooledBackend, PoolOptions, Pools, PoolTimeout
+from reference_backends.pooled import PoolClosed, PooledBackend, PoolOptions, Pools, PoolTimeout
 from reference_backends.pooled_psycopg import PsycopgPooledBackend
 from reference_backends.pooled_sqlalchemy import SQLAlchemyPooledBackend
 from reference_backends.postgresql import PostgreSQLBackend, PostgreSQLSettings
 from tests.core.fakes import in_thread
-from tests.pool.support import Thread
+from tests.pool.support import Thread, waiting
 
 POOLED = {"ours": PooledBackend, "psycopg_pool": PsycopgPooledBackend, "sqlalchemy": SQLAlchemyPooledBackend}
 
@@ -261,3 +268,140 @@ def test_a_closed_pool_leaves_no_session(
     backend.pool.close()
     wrappers[0].close()
     wait_until(lambda: True if sessions(observer, settings) == 0 else None, "no session", timeout=10)
+
+
+def test_statistics_say_what_is_where_and_what_has_been_done(make: Make) -> None:
+    backend = make(max_size=3)
+    held, idle = DatabaseWrapper(backend), DatabaseWrapper(backend)
+    held.connect()
+    idle.connect()
+    idle.close()
+    now = backend.pool.statistics()
+    assert (now.max_size, now.size, now.idle, now.leased, now.waiting) == (3, 2, 1, 1, 0)
+    assert (now.opened, now.broken, now.resets, now.reclaimed, now.timeouts) == (2, 0, 1, 0, 0)
+    held.close()
+    assert backend.pool.statistics().idle == 2
+
+
+def test_warming_up_opens_the_least_number(make: Make, observer: psycopg.Connection, settings: Any) -> None:
+    backend = make(min_size=2, max_size=3)
+    backend.pool.warm_up()
+    assert backend.pool.statistics().size == sessions(observer, settings) == 2
+
+
+def test_upkeep_fills_up_to_the_least_number_again(
+    make: Make, observer: psycopg.Connection, settings: PostgreSQLSettings
+) -> None:
+    backend = make(min_size=2, max_size=3)
+    backend.close_connection(backend.get_new_connection(backend.get_connection_params()))
+    backend.pool.upkeep()
+    assert backend.pool.statistics().size == sessions(observer, settings) == 2
+
+
+def test_warming_up_raises_what_the_driver_says(make: Make, settings: PostgreSQLSettings) -> None:
+    backend = make(settings.derive(name="nowhere"), min_size=2)
+    with pytest.raises((psycopg.OperationalError, OperationalError), match="does not exist"):
+        backend.pool.warm_up()
+
+
+def test_a_server_s_refusal_is_no_timeout_and_costs_no_place(make: Make, settings: PostgreSQLSettings) -> None:
+    backend = make(settings.derive(name="nowhere"), max_size=1)
+    for _ in range(3):
+        with pytest.raises(OperationalError, match="does not exist") as caught:
+            DatabaseWrapper(backend).connect()
+        assert not isinstance(caught.value, PoolTimeout)
+        assert caught.value.step == "connect"
+    assert backend.pool.statistics().timeouts == 0
+
+
+def test_a_timeout_says_pool_size_waiters_and_the_longest_holders(make: Make) -> None:
+    backend = make(max_size=1, timeout=0.05)
+    wrapper = DatabaseWrapper(backend)
+    wrapper.connect()
+    with pytest.raises(PoolTimeout, match=r"size 1 of 1, 0 idle, 1 waiting; held longest by thread 'MainThread' for"):
+        DatabaseWrapper(backend).connect()
+    assert backend.pool.statistics().timeouts == 1
+    wrapper.close()
+
+
+def test_what_a_dead_thread_had_taken_without_a_wrapper_is_closed(
+    make: Make, observer: psycopg.Connection, settings: PostgreSQLSettings
+) -> None:
+    backend = make(max_size=1)
+    taken: list[Any] = []
+    in_thread(lambda: taken.append(backend.get_new_connection(backend.get_connection_params())))
+    for _ in range(2):  # at the first its handle could just be in its finalizer
+        backend.pool.upkeep()
+    now = backend.pool.statistics()
+    assert (now.leased, now.reclaimed) == (0, 1)
+    backend.close_connection(taken[0])  # as its user does at last
+    wrapper = DatabaseWrapper(backend)
+    assert value(wrapper, "SELECT 1") == 1
+    assert sessions(observer, settings) == 1
+    wrapper.close()
+
+
+def test_what_was_idle_for_long_is_pinged(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make(max_size=1, ping_after=0)
+    pinged: list[Any] = []
+    monkeypatch.setattr(PostgreSQLBackend, "ping", lambda _self, connection: pinged.append(connection))
+    wrapper = DatabaseWrapper(backend)
+    connection = wrapper.connection
+    wrapper.close()
+    assert wrapper.connection is connection
+    assert pinged == [connection]
+    wrapper.close()
+
+
+def test_closing_the_pool_refuses_those_who_wait(make: Make) -> None:
+    backend = make(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    wrapper.connect()
+    waiter = Thread(lambda: DatabaseWrapper(backend).connect())
+    waiting(backend, 1)
+    backend.pool.close()
+    wrapper.close()  # SQLAlchemy's waiter hears of it only now
+    with pytest.raises(PoolClosed):
+        waiter.finish()
+
+
+@pytest.mark.parametrize("name", ["psycopg_pool", "sqlalchemy"])
+def test_what_another_s_pool_cannot_do_is_refused_with_the_reason(name: str, settings: PostgreSQLSettings) -> None:
+    inner = PostgreSQLBackend(settings)
+    with pytest.raises(ImproperlyConfigured, match="closes no idle connection for another pool's sake"):
+        POOLED[name](inner, pools=Pools(limit=5, background=False))
+    pools = Pools(background=False)
+    backend = POOLED[name](inner, pools=pools)
+    with pytest.raises(ValueError, match="can keep no cap over all pools"):
+        pools.set_limit(5)
+    assert not backend.pool.evict_one()
+
+
+def test_sqlalchemy_s_pool_refuses_what_it_would_ignore(settings: PostgreSQLSettings) -> None:
+    inner = PostgreSQLBackend(settings)
+    with pytest.raises(ImproperlyConfigured, match="closes nothing for being idle"):
+        SQLAlchemyPooledBackend(inner, PoolOptions(max_idle=60))
+    backend = SQLAlchemyPooledBackend(inner, PoolOptions(timeout=3), pools=Pools(background=False))
+    with pytest.raises(ImproperlyConfigured, match="one timeout for everybody, 3 s here"):
+        backend.pool.acquire(1)
+
+
+def test_psycopg_s_pool_never_has_more_than_its_size(
+    settings: PostgreSQLSettings, observer: psycopg.Connection
+) -> None:
+    backend = PsycopgPooledBackend(
+        PostgreSQLBackend(settings), PoolOptions(max_size=3, timeout=20), pools=Pools(background=False)
+    )
+
+    def work() -> None:
+        for _ in range(5):
+            wrapper = DatabaseWrapper(backend)
+            assert value(wrapper, "SELECT 1") == 1
+            wrapper.close()
+
+    threads = [Thread(work) for _ in range(12)]
+    for thread in threads:
+        thread.finish()
+    assert backend.pool.statistics().opened <= 3
+    assert sessions(observer, settings) <= 3
+    backend.pool.close()

@@ -10,7 +10,7 @@ import pytest
 
 from backend_sdk import Connections, DatabaseWrapper, Scopes, ThreadSharingError, allow_blocking
 from backend_sdk.errors import Error
-from tests.core.fakes import in_thread
+from tests.core.fakes import in_thread, run_source
 from tests.pool.support import Bench, Thread, acquire
 
 
@@ -137,6 +137,41 @@ def test_a_task_s_lease_is_not_the_thread_s_even_if_the_thread_has_acquired_befo
     bench.pools.upkeep()
     assert not kept[0].is_open
     assert backend.pool.statistics().leased == 0
+
+
+AT_EXIT = """
+import threading
+
+from reference_backends._pool import owners, registry
+from reference_backends.pooled import PooledBackend
+from tests.core.fakes import Driver
+from tests.pool.support import ConnectionSettings, Resettable
+
+backend = PooledBackend(Resettable(ConnectionSettings(engine="fake", name="any"), Driver()))
+modules = [vars(owners), vars(registry)]
+before = [dict(names) for names in modules]
+
+
+def work():
+    backend.close_connection(backend.get_new_connection(backend.get_connection_params()))
+    for names in modules:  # as the interpreter leaves them at its exit, when storage of a thread may still be freed
+        names.update(dict.fromkeys(name for name in names if not name.startswith("__")))
+
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+for names, saved in zip(modules, before, strict=True):
+    names.update(saved)
+"""
+
+
+def test_a_thread_s_end_says_nothing_when_the_modules_have_been_emptied() -> None:
+    run_source(AT_EXIT)
+
+
+def test_a_process_that_ends_with_a_lease_says_nothing() -> None:
+    run_source(AT_EXIT.split("def work")[0] + "backend.get_new_connection(backend.get_connection_params())\n")
 
 
 def test_the_end_of_a_scope_ends_its_leases() -> None:

@@ -15,6 +15,7 @@ from backend_sdk import (
     OperationalError,
     SupportsClose,
     SupportsConfigure,
+    SupportsLeases,
     SupportsReset,
     load_backend_class,
     make_backend,
@@ -113,7 +114,7 @@ def test_the_wrapped_backend_s_abilities_stay_visible() -> None:
     backend = bench.backend()
     inner = backend.wrapped
     assert isinstance(inner, BaseBackend)
-    assert backend.abilities == inner.abilities | {SupportsClose, SupportsConfigure}
+    assert backend.abilities == inner.abilities | {SupportsClose, SupportsConfigure, SupportsLeases}
     assert backend.vendor == "fake"
     wrapper = DatabaseWrapper(backend)
     assert wrapper.server_version == (1, 2)
@@ -169,7 +170,10 @@ def test_a_traced_pool_works_as_the_pool_does() -> None:
     wrapper.connect()
     wrapper.close()
     wrapper.connect()
+    bench.steps()
     del wrapper
+    assert bench.steps() == []  # not behind a tracer either does a finalizer wait for a server
+    bench.pools.upkeep()
     assert pool.pool.statistics().idle == 1
     assert len(bench.driver.connections) == 1
 

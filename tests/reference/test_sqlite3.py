@@ -32,7 +32,9 @@ from backend_sdk import (
     OperationalError,
     ProgrammingError,
     SupportsExpiringCredentials,
+    SupportsLeases,
     SupportsNamedCursor,
+    SupportsRenew,
     TransactionManagementError,
     TransactionStatus,
     declared_abilities,
@@ -867,7 +869,8 @@ class TestSession:
         assert ".".join(map(str, wrapper.server_version)) == value(wrapper, "SELECT sqlite_version()")
 
     def test_every_ability_is_declared_but_those_that_sqlite_has_not(self) -> None:
-        assert set(ABILITIES) - declared_abilities(SQLiteBackend) == {SupportsNamedCursor, SupportsExpiringCredentials}
+        lacking = {SupportsNamedCursor, SupportsExpiringCredentials, SupportsLeases, SupportsRenew}
+        assert set(ABILITIES) - declared_abilities(SQLiteBackend) == lacking
 
     def test_what_it_has_not_is_refused_by_name(self, database: Database) -> None:
         with pytest.raises(NotSupportedError, match="SupportsNamedCursor"):

@@ -225,6 +225,7 @@ def maximum_age(subject: DjangoSubject) -> None:
     for age, stays in ((0, False), (None, True), (3600, True)):
         wrapper = subject.wrapper(CONN_MAX_AGE=age)
         works(subject, wrapper, "at first")
+        wrapper.ensure_connection()  # some pools take it back after each query
         held = wrapper.connection
         wrapper.close_if_unusable_or_obsolete()
         kept = wrapper.connection is held

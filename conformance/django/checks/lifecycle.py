@@ -32,14 +32,33 @@ MOST_IDLE = 8
 def opens_and_closes(subject: DjangoSubject) -> None:
     wrapper = subject.wrapper()
     subject.require(wrapper.connection is None, "a new wrapper has a connection", blame="__init__")
-    suffix = wrapper.features.bare_select_suffix
-    found = subject.scalar(wrapper, f"SELECT 1{suffix}")
-    subject.require(found == 1, f"SELECT 1 returned {found!r}", blame="create_cursor")
-    subject.require(wrapper.connection is not None, "after a query the wrapper has no connection", blame="connect")
+    _query(subject, wrapper, "at first")
     wrapper.close()
     subject.require(wrapper.connection is None, "after close() the wrapper still has a connection", blame="close")
-    found = subject.scalar(wrapper, f"SELECT 1{suffix}")
-    subject.require(found == 1, f"after close(), SELECT 1 in a new connection returned {found!r}")
+    _query(subject, wrapper, "after close()")
+
+
+def _query(subject: DjangoSubject, wrapper: Any, when: str) -> None:
+    """One query in one connection. After it the wrapper may have that one, or none: some pools lease by the query."""
+    opened: list[object] = []
+    get_new_connection = wrapper.get_new_connection
+
+    def count(params: Any) -> Any:
+        opened.append(get_new_connection(params))
+        return opened[-1]
+
+    wrapper.get_new_connection = count
+    try:
+        with wrapper.cursor() as cursor:
+            cursor.execute(f"SELECT 1{wrapper.features.bare_select_suffix}")
+            found, held = cursor.fetchone()[0], wrapper.connection
+    finally:
+        del wrapper.get_new_connection
+    subject.require(found == 1, f"{when}, SELECT 1 returned {found!r}", blame="create_cursor")
+    subject.require(held is not None, f"{when}, a wrapper whose cursor is at work has no connection", blame="connect")
+    subject.require(len(opened) <= 1, f"{when}, one query opened {len(opened)} connections", blame="connect")
+    left = wrapper.connection
+    subject.require(left is None or left is held, f"{when}, after its query the wrapper has another connection")
 
 
 @requirement(
@@ -231,9 +250,13 @@ def failed_initialization(subject: DjangoSubject) -> None:
     wrapper.init_connection_state = refuse
     try:
         caught(wrapper.ensure_connection)
-        subject.require(wrapper.connection is None, "after init_connection_state() raised, the connection is kept")
     finally:
         del wrapper.init_connection_state
+    found = ["after init_connection_state() raised, the connection is kept"] if wrapper.connection is not None else []
+    error = caught(lambda: subject.scalar(wrapper, f"SELECT 1{wrapper.features.bare_select_suffix}"))
+    if error is not None:
+        found.append(f"after init_connection_state() raised, the next query raised {type(error).__name__}")
+    subject.require(not found, "; ".join(found))
 
 
 @requirement(

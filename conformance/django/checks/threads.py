@@ -130,7 +130,7 @@ def side_by_side(subject: DjangoSubject) -> None:
 
 @requirement(
     "DJTHR-005",
-    "A thread that is refused a cursor has opened no connection",
+    "A thread that is refused has opened no connection",
     reason="sessions that belong to nobody stay open",
     source="the contract, section 3: ownership before action",
     level=2,
@@ -139,11 +139,13 @@ def side_by_side(subject: DjangoSubject) -> None:
     blame=("_cursor", "cursor", "ensure_connection", "connect"),
 )
 def refused_before_opening(subject: DjangoSubject) -> None:
-    for name in ("cursor", "ensure_connection"):
+    found: list[str] = []
+    for name in ("commit", "rollback", "close", "cursor", "ensure_connection"):
         wrapper = subject.wrapper()
-        error = caught(partial(in_thread, getattr(wrapper, name)))
-        subject.require(wrapper.connection is None, f"another thread's {name}() has opened a connection", blame=name)
-        subject.require(error is not None, f"another thread's {name}() was not refused", blame=name)
+        caught(partial(in_thread, getattr(wrapper, name)))
+        if wrapper.connection is not None:
+            found.append(f"another thread's {name}() has opened a connection")
+    subject.require(not found, "; ".join(found))
 
 
 @requirement(
@@ -184,10 +186,15 @@ def collected(subject: DjangoSubject) -> None:
 def freed_at_once(subject: DjangoSubject) -> None:
     from conformance.garbage import collected_by_hand
 
+    from ..cycles import attributes_in_a_cycle
+
     with collected_by_hand():
-        dropped = _dropped(subject)
-        alive = dropped() is not None
-    subject.require(not alive, "a dropped wrapper waits for the collector: it is part of a cycle")
+        wrapper = _dropped(subject)()
+        found = None if wrapper is None else attributes_in_a_cycle(wrapper)
+        del wrapper
+    if found is not None:
+        cycle = "a dropped wrapper waits for the collector: it is part of a cycle"
+        subject.fail("; ".join([cycle, *(f"its {name} refers back to it" for name in found)]))
 
 
 @requirement(
