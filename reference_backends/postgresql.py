@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, cast
 
 from typing_extensions import TypeVar, override
@@ -79,11 +80,13 @@ DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES"""
 # Class 08 is the connection; these end the session too: shutdown, crash, and the server's own time limits.
 _DISCONNECTS = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 
+# By libpq's plain numbers: a member of an enumeration takes longer to make than the rest of the look.
 _STATUS = {
-    pq.TransactionStatus.IDLE: TransactionStatus.IDLE,
-    pq.TransactionStatus.INTRANS: TransactionStatus.IN_TRANSACTION,
-    pq.TransactionStatus.INERROR: TransactionStatus.FAILED,
+    int(pq.TransactionStatus.IDLE): TransactionStatus.IDLE,
+    int(pq.TransactionStatus.INTRANS): TransactionStatus.IN_TRANSACTION,
+    int(pq.TransactionStatus.INERROR): TransactionStatus.FAILED,
 }
+_UNKNOWN, _BAD = TransactionStatus.UNKNOWN, int(pq.ConnStatus.BAD)
 
 
 SettingsT = TypeVar("SettingsT", bound=PostgreSQLSettings, default=PostgreSQLSettings)
@@ -189,8 +192,8 @@ class PostgreSQLBackend(
     def is_broken(self, connection: psycopg.Connection[RowT], /) -> bool:
         # psycopg's own flags stay false after the server has ended the session, until something is sent.
         pgconn = connection.pgconn
-        while pgconn.status != pq.ConnStatus.BAD:
-            if not _readable(pgconn.socket):
+        while pgconn.status != _BAD:
+            if not _readable(connection):
                 return False
             if _says_goodbye(pgconn.socket):
                 return True
@@ -205,7 +208,7 @@ class PostgreSQLBackend(
 
     @override
     def transaction_status(self, connection: psycopg.Connection[RowT], /) -> TransactionStatus:
-        return _STATUS.get(pq.TransactionStatus(connection.pgconn.transaction_status), TransactionStatus.UNKNOWN)
+        return _STATUS.get(connection.pgconn.transaction_status, _UNKNOWN)
 
     @override
     def reset(self, connection: psycopg.Connection[RowT], /) -> None:
@@ -318,12 +321,23 @@ def _run(connection: psycopg.Connection[Any], statement: bytes) -> None:
         connection.commit()
 
 
-def _readable(fileno: int) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([fileno], [], [], 0)[0])  # Windows, where it is not limited to small numbers
+def _readable(connection: Any) -> bool:
+    """Whether there is something to be read. The connection keeps what tells: making it takes longer than asking."""
+    try:
+        return bool(connection._look(0))
+    except AttributeError:  # the first time
+        connection._look = _poll(connection.pgconn.socket)
+    except RuntimeError:  # another thread asks at this very moment, and a poll object serves one at a time
+        pass
+    return bool(_poll(connection.pgconn.socket)(0))
+
+
+def _poll(fileno: int) -> Callable[[int], Sequence[object]]:
+    if not hasattr(select, "poll"):  # Windows, where it is not limited to small numbers
+        return lambda timeout: select.select([fileno], [], [], timeout)[0]
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN)
+    return poll.poll
 
 
 def _says_goodbye(fileno: int) -> bool:

@@ -535,3 +535,20 @@ def test_session_is_freed_by_reference_count_alone(settings: PostgreSQLSettings,
 
 def test_abilities_are_all_declared() -> None:
     assert SupportsReadOnly in declared_abilities(PostgreSQLBackend)
+
+
+def test_several_threads_may_look_at_once_whether_a_session_is_broken(
+    settings: PostgreSQLSettings, observer: psycopg.Connection
+) -> None:
+    backend: PostgreSQLBackend = PostgreSQLBackend(settings)
+    connection = backend.get_new_connection(backend.get_connection_params())
+    assert not backend.is_broken(connection)
+
+    def busy(_timeout: int) -> None:
+        raise RuntimeError("concurrent poll() invocation")  # what a poll object says to the second of two threads
+
+    connection._look = busy  # type: ignore[attr-defined]  # where the backend keeps it
+    assert not backend.is_broken(connection)
+    terminate(observer, connection.info.backend_pid)
+    assert backend.is_broken(connection)
+    connection.close()
