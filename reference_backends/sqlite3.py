@@ -247,6 +247,9 @@ class SQLiteBackend(
             default = "memory" if in_memory(self.settings.name) else "delete"
             if mode not in {default, "wal"}:  # WAL lasts in the file
                 connection.execute(f"PRAGMA journal_mode={default}").close()
+        if connection.execute("SELECT 'a' LIKE 'A'").fetchone() != (1,):
+            # Only where it is due: it replaces LIKE by one that no index and no generated column may use.
+            connection.execute("PRAGMA case_sensitive_like=0").close()
         connection.executescript(reset_script(self._driver, self._set_anew))
         connection.execute(f"PRAGMA busy_timeout={int(self.settings.options.timeout * 1000)}").close()
 

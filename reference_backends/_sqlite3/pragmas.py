@@ -21,7 +21,7 @@ _SESSION_PRAGMAS = (
 )  # fmt: skip
 # Those that do not tell their value in a form that sets it. Another temp_store drops all temporary objects at once:
 # tables, views, triggers, and what virtual tables keep, whichever of them refers to which.
-_SESSION_PRAGMAS_AS_SET = ("case_sensitive_like=0", "cache_spill=1", "mmap_size=-1", "temp_store=2", "temp_store=0")
+_SESSION_PRAGMAS_AS_SET = ("cache_spill=1", "mmap_size=-1", "temp_store=2", "temp_store=0")
 
 
 def pragmas_of(options: SQLiteOptions) -> dict[str, str | int]:

@@ -1223,6 +1223,13 @@ class TestReset:
         assert query(connection, "SELECT f(), 'a' LIKE 'b'") == [("ours", "ours")]
         assert query(connection, "SELECT * FROM (VALUES ('b'), ('a')) ORDER BY 1 COLLATE c") == [("a",), ("b",)]
 
+    def test_like_may_be_in_an_index_after_it_as_before(self, any_driver: Database) -> None:
+        backend, connection = any_driver.opened()
+        connection.execute("CREATE TABLE names (name TEXT)").close()
+        backend.reset(connection)
+        connection.execute("CREATE INDEX short ON names (name) WHERE name LIKE 'a%'").close()
+        assert query(connection, "PRAGMA index_list(names)")[0][1] == "short"
+
     def test_it_may_be_repeated_and_a_new_connection_needs_none(self, any_driver: Database) -> None:
         backend, connection = any_driver.opened(journal_mode="WAL", pragmas={"cache_size": 5})
         before = snapshot(connection)
