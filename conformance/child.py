@@ -69,14 +69,16 @@ def _beside_stock(
 
     The author's own are those that it does not show, whatever he has overridden. *found* where that cannot be told.
     """
-    for stock in target.stock():
+    said = found
+    for name, stock in target.stock():
         subject, error = _tried(stock, entry, folder)
         if error is None or isinstance(error, NotApplicable):
-            return _authors(found)
-        if isinstance(error, Violation):
-            its_own = set(observed.split("; ")) - set(error.observed.split("; "))
-            return _authors(found) if its_own else (_blamed(subject, entry, error.blame)[0], stock.name)
-    return found
+            said = _authors(found)
+        elif isinstance(error, Violation):
+            if set(observed.split("; ")) <= set(error.observed.split("; ")):
+                return _blamed(subject, entry, error.blame)[0], name
+            said = _authors(found)
+    return said
 
 
 def _authors(found: tuple[str, str]) -> tuple[str, str]:

@@ -68,8 +68,8 @@ class JudgedTarget(Protocol):
 class DerivedTarget(Protocol):
     """A target that stands on another one, which is no code of its author's."""
 
-    def stock(self) -> Iterable[JudgedTarget]:
-        """That other one, under the same settings, and then under ones that it cannot refuse; empty for none."""
+    def stock(self) -> Iterable[tuple[str, JudgedTarget]]:
+        """That other one's name, and it: under the same settings, then under some that it cannot refuse; or none."""
         ...
 
 

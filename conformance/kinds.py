@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADVISORY", "PROFILES", "can_be_judged", "default_profile", "kind_of", "load_judged"]
 
-_LOADERS = {"sdk": "conformance.subject", "django": "conformance.django.subject", "dbapi": "conformance.dbapi.subject"}
+_LOADERS = {"sdk": "conformance.subject", "django": "conformance.django.target", "dbapi": "conformance.dbapi.subject"}
 
 PROFILES: dict[str, tuple[str, ...]] = {
     "sdk": ("sdk",),

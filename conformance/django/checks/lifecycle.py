@@ -56,9 +56,9 @@ def _query(subject: DjangoSubject, wrapper: Any, when: str) -> None:
         del wrapper.get_new_connection
     subject.require(found == 1, f"{when}, SELECT 1 returned {found!r}", blame="create_cursor")
     subject.require(held is not None, f"{when}, a wrapper whose cursor is at work has no connection", blame="connect")
-    subject.require(len(opened) <= 1, f"{when}, one query opened {len(opened)} connections", blame="connect")
     left = wrapper.connection
     subject.require(left is None or left is held, f"{when}, after its query the wrapper has another connection")
+    subject.require(len(opened) <= 1, f"{when}, one query opened {len(opened)} connections", blame="connect")
 
 
 @requirement(
@@ -194,14 +194,16 @@ def sessions_end(subject: DjangoSubject) -> None:
     from conformance.probes import settles
 
     subject.create_table()
-    before, most = (0, MOST_IDLE) if pools(subject) else (subject.sessions(),) * 2
+    is_pooled = pools(subject)
+    before, most = (0, MOST_IDLE) if is_pooled else (subject.sessions(),) * 2
+    rounds = 2 * MOST_IDLE if is_pooled else MOST_IDLE
     wrapper = subject.wrapper()
-    for _ in range(MOST_IDLE):
+    for _ in range(rounds):
         subject.own(wrapper)
         wrapper.close()
     subject.require(
         settles(lambda: subject.sessions() <= most),
-        f"{MOST_IDLE} opens and closes, one after the other, left {subject.sessions() - before} session(s) open",
+        f"{rounds} opens and closes, one after the other, left {subject.sessions() - before} session(s) open",
         blame="_close",
     )
 

@@ -214,12 +214,16 @@ class NeverCloses(DatabaseWrapper):
         self.kept.append(self.connection)
 
 
-@wrong("DJLIFE-008", says="after init_connection_state() raised, the connection is kept")
+@wrong("DJLIFE-008", says="after init_connection_state() raised, the next query raised ProgrammingError")
 class KeepsHalfMade(DatabaseWrapper):
-    """As Django does, a connection that could not be initialized is kept."""
+    """A connection that could not be initialized is closed, and stays in its place."""
 
     def connect(self) -> None:
-        super().connect()
+        try:
+            super().connect()
+        except BaseException:
+            self.connection.close()
+            raise
 
 
 @wrong("DJLIFE-009", says="after a failed open the wrapper has a connection")
@@ -452,12 +456,13 @@ class ThreadsTakeTurns(DatabaseWrapper):
         return connection
 
 
-@wrong("DJTHR-005", says="another thread's cursor() has opened a connection")
+@wrong("DJTHR-005", says="another thread's commit() has opened a connection")
 class OpensForStrangers(DatabaseWrapper):
-    """As Django does, a connection is opened for the thread that is refused."""
+    """commit opens a connection before it looks at the thread."""
 
-    def cursor(self) -> Any:
-        return self._cursor()
+    def commit(self) -> None:
+        self.ensure_connection()
+        super().commit()
 
 
 @wrong("DJGC-001", says="a dropped wrapper is kept alive by")
@@ -483,9 +488,9 @@ class KeepsSessions(DatabaseWrapper):
         return connection
 
 
-@wrong("DJGC-002", says="a dropped wrapper waits for the collector")
+@wrong("DJGC-002", says="its hook refers back to it")
 class InACycle(DatabaseWrapper):
-    """As Django's, a wrapper is part of a cycle."""
+    """An attribute of the engine's own leads back to the wrapper."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

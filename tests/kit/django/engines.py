@@ -12,13 +12,88 @@ class DatabaseWrapper(SQLite):
     pass
 """
 
+AROUND_DJANGOS_OWN = """
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+
+class DatabaseWrapper(SQLite):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.asked = 0
+
+    def connect(self):
+        super().connect()
+
+    def ensure_connection(self):
+        super().ensure_connection()
+
+    def _cursor(self, name=None):
+        self.asked += 1
+        return super()._cursor(name)
+"""
+
+FROM_THE_BASE_ALONE = """
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+taken = {
+    name: member for name, member in vars(SQLite).items() if name not in {"__module__", "__qualname__", "__doc__"}
+}
+Middle = type("Middle", (BaseDatabaseWrapper,), {**taken, "__module__": __name__})
+
+
+class DatabaseWrapper(Middle):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+    def ensure_connection(self):
+        super().ensure_connection()
+"""
+
 INITIALIZES_BADLY = """
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 
 class DatabaseWrapper(SQLite):
     def connect(self):
-        super().connect()
+        try:
+            super().connect()
+        except BaseException:
+            self.connection.close()
+            raise
+"""
+
+KEEPS_A_METHOD_OF_ITS_OWN = """
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+
+class DatabaseWrapper(SQLite):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.hook = self.get_connection_params
+"""
+
+KEEPS_A_METHOD_LATER = """
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+
+class DatabaseWrapper(SQLite):
+    def get_new_connection(self, conn_params):
+        self.hook = self.get_connection_params
+        return super().get_new_connection(conn_params)
+"""
+
+OPENS_BEFORE_IT_LOOKS = """
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+
+class DatabaseWrapper(SQLite):
+    def close(self):
+        self.ensure_connection()
+        super().close()
+
+    def ensure_connection(self):
+        super().ensure_connection()
 """
 
 WITHOUT_TRANSACTIONS = """

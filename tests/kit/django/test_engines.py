@@ -20,7 +20,9 @@ from . import engines
 STOCK = "django:django.db.backends.sqlite3"
 RIGHT = "django:conformance.django.mutants.right:DatabaseWrapper"
 POOLED = "django:conformance.django.mutants.pooled:DatabaseWrapper"
+RETURNING = "django:conformance.django.mutants.returning:DatabaseWrapper"
 STRICT_ON_STOCK = {"DJLIFE-008", "DJTHR-005", "DJGC-002"}
+STRICT_ALONE = sorted(STRICT_ON_STOCK)
 GROUPS = sorted({entry.kills.partition("-")[0] for entry in mutants_of("django")})
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("django") is None, reason="Django is not installed")
@@ -66,7 +68,7 @@ def test_what_is_strict_is_a_violation_under_the_strict_profile_alone() -> None:
     assert report.exit_code == 1
 
 
-@pytest.mark.parametrize("target", [RIGHT, POOLED])
+@pytest.mark.parametrize("target", [RIGHT, POOLED, RETURNING])
 @pytest.mark.parametrize("profile", ["django", "strict"])
 def test_a_right_engine_answers_for_nothing_that_is_djangos_own(target: str, profile: str) -> None:
     report = check(target, profile=profile)
@@ -83,11 +85,45 @@ def test_what_is_inherited_is_said_once_and_not_counted(folder: Path, capsys: py
     assert out.count("DJLIFE-008") == 1
 
 
-def test_an_override_makes_the_same_finding_the_authors(folder: Path) -> None:
-    target = engines.engine(folder, "overriding_engine", engines.INITIALIZES_BADLY)
-    report = check(target, profile="strict", select=["DJLIFE"])
-    assert {result.id for result in report.violations} == {"DJLIFE-008"}
-    assert "overriding_engine/base.py:6" in report.violations[0].where
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        (engines.AROUND_DJANGOS_OWN, "django.db.backends.sqlite3.base.DatabaseWrapper"),
+        (engines.FROM_THE_BASE_ALONE, "django.db.backends.base.base.BaseDatabaseWrapper"),
+    ],
+    ids=["from sqlite3", "from the base"],
+)
+def test_what_djangos_own_engine_does_too_is_inherited_whatever_is_overridden(
+    text: str, base: str, folder: Path
+) -> None:
+    report = check(engines.engine(folder, f"around_{len(text)}_engine", text), profile="strict", select=STRICT_ALONE)
+    assert report.violations == []
+    assert ids(report, Verdict.INHERITED) == STRICT_ON_STOCK
+    inherited = [result for result in report.results if result.verdict is Verdict.INHERITED]
+    assert {result.inherited for result in inherited} == {base}
+    assert all("/django/" in result.where for result in inherited)
+
+
+@pytest.mark.parametrize(
+    ("id", "text", "says", "line"),
+    [
+        ("DJLIFE-008", engines.INITIALIZES_BADLY, "the next query raised ProgrammingError", ":6"),
+        ("DJGC-002", engines.KEEPS_A_METHOD_OF_ITS_OWN, "its hook refers back to it", ":6"),
+        ("DJGC-002", engines.KEEPS_A_METHOD_LATER, "its hook refers back to it", ""),
+        ("DJTHR-005", engines.OPENS_BEFORE_IT_LOOKS, "another thread's close() has opened a connection", ":10"),
+    ],
+)
+def test_a_defect_of_his_own_is_the_authors_though_djangos_engine_fails_too(
+    id: str, text: str, says: str, line: str, folder: Path
+) -> None:
+    name = f"own_{len(text)}_engine"
+    report = check(engines.engine(folder, name, text), profile="strict", select=STRICT_ALONE)
+    assert {result.id for result in report.violations} == {id}
+    assert ids(report, Verdict.INHERITED) == STRICT_ON_STOCK - {id}
+    found = report.violations[0]
+    assert says in found.observed
+    assert found.where.endswith(f"{name}/base.py{line}" if line else "")
+    assert bool(found.where) == bool(line)
 
 
 def test_an_engine_without_transactions_that_says_so_is_not_blamed(folder: Path) -> None:

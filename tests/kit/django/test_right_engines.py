@@ -41,6 +41,20 @@ class DatabaseWrapper(Pooled):
         return super().is_fit(connection)
 """
 
+OPENS_BEFOREHAND = """
+from conformance.django.mutants.pooled import DatabaseWrapper as Pooled
+
+
+class DatabaseWrapper(Pooled):
+    leases = 0
+
+    def from_idle(self):
+        DatabaseWrapper.leases += 1
+        if DatabaseWrapper.leases == 3:
+            self.lease.idle[:0] = [self.open(self.get_connection_params()) for _ in range(3)]
+        return super().from_idle()
+"""
+
 WRITES_ITS_SETTINGS = (
     SQLITE
     + """
@@ -162,6 +176,7 @@ def found(report: Report) -> set[str]:
         ("own_cursors", CURSORS_OF_ITS_OWN, "DJOPT-007"),
         ("touchy", TOUCHY, "DJGC"),
         ("leasing", POOLS_AT_THE_DRIVER, "DJTX-001"),
+        ("beforehand", OPENS_BEFOREHAND, "DJGC-001"),
     ],
 )
 def test_a_right_engine_of_that_kind_has_no_violation(folder: Path, name: str, base: str, select: str) -> None:

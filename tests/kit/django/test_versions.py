@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.django.test_engines import POOLED, RIGHT, STOCK, STRICT_ON_STOCK
+from tests.kit.django.test_engines import POOLED, RETURNING, RIGHT, STOCK, STRICT_ON_STOCK
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = ("4.2", "5.2", "6.1")
@@ -55,10 +55,10 @@ def test_the_environment_has_the_django_that_it_is_named_after(python: tuple[str
 
 
 def test_right_engines_have_no_violation_under_any_django(python: tuple[str, Path], tmp_path: Path) -> None:
-    stock, right, pooled = judged(python[1], tmp_path, STOCK, RIGHT, POOLED)
+    stock, *engines = judged(python[1], tmp_path, STOCK, RIGHT, POOLED, RETURNING)
     assert _with(stock, "strict") == STRICT_ON_STOCK
-    assert _with(right, "inherited") == _with(pooled, "inherited") == STRICT_ON_STOCK
-    for target in (stock, right, pooled):
+    assert [_with(engine, "inherited") for engine in engines] == [STRICT_ON_STOCK] * 3
+    for target in (stock, *engines):
         assert target["exit_code"] == 0
         assert _with(target, "fail", "warning", "could-not-run", "kit-error", "blocked") == set()
 

@@ -14,8 +14,8 @@ _OPENING = """\
 
 What the kit finds in Django engines from the package index, unmodified, at the versions named here, and why each
 finding is true. A finding marked *confirmed* is shown by a script as well, with Django and the driver alone; the same
-script on Django's own engine shows nothing. What an engine inherits unchanged from Django is not listed. All verdicts
-are in `tests/kit/django/third_party/verdicts/`.
+script on Django's own engine shows nothing. What Django's own engine does too is not listed. All verdicts are in
+`tests/kit/django/third_party/verdicts/`.
 
 These are statements on single versions under the settings of a test; most of these engines serve their users well.
 """
