@@ -27,7 +27,7 @@ _SETTINGS = {
     "skip-log-bin": "",
     "skip-name-resolve": "",
     "character-set-server": "utf8mb4",
-    "max-connections": "60",
+    "max-connections": "200",
 }
 
 
