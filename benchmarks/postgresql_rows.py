@@ -4,78 +4,26 @@ Each contender runs in a process of its own. psycopg is written in Python, and t
 for the cursor class that it meets most: in one process whoever brings a subclass would pay for the others' plain one.
 """
 
-import gc
-import multiprocessing
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from benchmarks import workload
-from benchmarks.measure import Sampler, quiet_collector, timed_sampler
+from benchmarks.children import in_child, serve
 from benchmarks.pool_peers import server
 from benchmarks.postgresql_peers import CONTENDERS, ROW_BY_KEY, SELECT_1, Query, staged
-from benchmarks.rows import Row, Source, WrongResultError, at_most
+from benchmarks.rows import Row, Source, at_most
 from conformance.servers.postgresql import URL_VARIABLE
-
-SAMPLE_NS = 20_000_000
-"""Longer than without a server: the scheduler has a part in every round trip."""
 
 
 def timed(query: Query) -> Source:
     """CPU time of the calling thread for the query; the server's own is not in it."""
-
-    @contextmanager
-    def source(name: str) -> Iterator[Sampler]:
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        child = context.Process(target=sampling, args=(server(), name, query, there), daemon=True)
-        child.start()
-        there.close()  # the child has its own; so its death ends the wait here
-        try:
-            answer(here)
-            yield lambda: asked(here)
-        finally:
-            here.close()  # which ends the child
-            child.join()
-
-    return source
-
-
-def asked(pipe: "Connection[object, object]") -> float:
-    """One sample."""
-    pipe.send(None)
-    return answer(pipe)
-
-
-def answer(pipe: "Connection[object, object]") -> float:
-    """What the child has to say, an error included."""
-    found = pipe.recv()
-    if isinstance(found, Exception):
-        raise found
-    assert isinstance(found, float)
-    return found
+    return lambda name: in_child(sampling, server(), name, query)
 
 
 def sampling(url: str, name: str, query: Query, pipe: "Connection[object, object]") -> None:
-    """The child: a sample each time it is asked, until nobody asks any more."""
+    """The child."""
     os.environ[URL_VARIABLE] = url
-    try:
-        with staged(name, query) as loop, quiet_collector():
-            result = loop(1)
-            if result != query.expected:
-                raise WrongResultError(f"{name} {query.statement}: expected {query.expected!r}, got {result!r}")
-            sampler = timed_sampler(loop, time.thread_time_ns, SAMPLE_NS)
-            pipe.send(0.0)
-            while True:
-                pipe.recv()
-                gc.collect()
-                pipe.send(sampler())
-    except EOFError:
-        pass
-    except Exception as error:
-        pipe.send(error)
+    serve(staged(name, query), f"{name} {query.statement}", query.expected, pipe)
 
 
 ROWS = (

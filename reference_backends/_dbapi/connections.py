@@ -10,11 +10,13 @@ Source: PEP 249, "Connection methods" and "Optional DB API Extensions", connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, cast
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
+
+from .cursors import AroundCursor
 
 __all__ = ["DBAPIConnection", "StatementCursor"]
 
@@ -108,22 +110,15 @@ def _switch_of(driver: Any) -> Callable[[bool], object] | None:
     return None
 
 
-class StatementCursor:
-    """Around a driver's cursor: begins before a statement, or commits after it, as its connection says."""
+class StatementCursor(AroundCursor):
+    """Begins before a statement, or commits after it, as its connection says."""
 
     def __init__(self, cursor: Any, connection: DBAPIConnection[Any]) -> None:
-        self.__dict__.update(_cursor=cursor, _connection=connection)
+        super().__init__(cursor)
+        self.__dict__["_connection"] = connection
 
-    def execute(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.execute, args, options)
-
-    def executemany(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.executemany, args, options)
-
-    def callproc(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.callproc, args, options)
-
-    def _run(self, call: Callable[..., Any], args: Any, options: Any) -> Any:
+    @override
+    def _through(self, call: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         self._connection.before(self._cursor)
         try:
             result = call(*args, **options)
@@ -131,10 +126,4 @@ class StatementCursor:
             self._connection.after_error()
             raise
         self._connection.after()
-        return self if result is self._cursor else result  # or the caller's chain would leave this cursor behind
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._cursor, name, value)
+        return result

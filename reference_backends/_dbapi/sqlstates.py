@@ -5,8 +5,12 @@ Source: the SQL standard's SQLSTATE classes; PEP 249, "Exceptions".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from typing_extensions import override
+
+from .cursors import AroundCursor
 
 __all__ = ["SortingCursor", "sorting"]
 
@@ -45,27 +49,13 @@ def sorting(driver: Any, sqlstate: SQLState, call: Callable[..., Any], *args: An
         raise kind(*error.args) from error
 
 
-class SortingCursor:
-    """Around a driver's cursor whose errors have to be sorted."""
+class SortingCursor(AroundCursor):
+    """Sorts the errors of what it executes."""
 
     def __init__(self, cursor: Any, driver: Any, sqlstate: SQLState) -> None:
-        self.__dict__.update(_cursor=cursor, _driver=driver, _sqlstate=sqlstate)
+        super().__init__(cursor)
+        self.__dict__.update(_driver=driver, _sqlstate=sqlstate)
 
-    def execute(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.execute, args, options)
-
-    def executemany(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.executemany, args, options)
-
-    def callproc(self, *args: Any, **options: Any) -> Any:
-        return self._run(self._cursor.callproc, args, options)
-
-    def _run(self, call: Callable[..., Any], args: Any, options: Any) -> Any:
-        result = sorting(self._driver, self._sqlstate, call, *args, **options)
-        return self if result is self._cursor else result  # or the caller's chain would leave this cursor behind
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cursor, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._cursor, name, value)
+    @override
+    def _through(self, call: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        return sorting(self._driver, self._sqlstate, call, *args, **options)

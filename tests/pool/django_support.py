@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,7 @@ def database(wraps: str, folder: Path, url_of: Callable[[str], str]) -> Iterator
 
 def _mysql_driver() -> None:
     """mysqlclient where it is, PyMySQL in its place elsewhere."""
-    try:
-        import MySQLdb  # noqa: F401 - it is there
-    except ImportError:
+    if "MySQLdb" not in sys.modules and find_spec("MySQLdb") is None:
         pymysql: Any = pytest.importorskip("pymysql")
         pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks for
         pymysql.install_as_MySQLdb()
