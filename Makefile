@@ -75,10 +75,11 @@ DJANGO ?= 5.2
 django-suite: django-environments ## Django's own tests through django_pooled and without it; FULL=1 for all of them
 	@$(BIN)/python -m tests.django_suite --django $(DJANGO) $(if $(FULL),--full --parallel 2) $(SUITE_ARGS)
 
-selftest-full: $(VENV)/dev.stamp ## each wrong backend of the kit's catalogue against every requirement
+selftest-full: django-environments ## each wrong backend of the kit's catalogue against every requirement
 	$(BIN)/python -m conformance selftest --full
 	$(BIN)/python -m conformance selftest --full --profile dbapi
 	$(BIN)/python -m conformance selftest --full --profile django
+	for django in .venv-django-*; do $$django/bin/python -m conformance selftest --profile django || exit 1; done
 
 services: ## install the database servers the tests use
 	@scripts/services.sh install

@@ -6,8 +6,10 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -111,3 +113,7 @@ def _mysql_driver() -> None:
         pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks for
         pymysql.install_as_MySQLdb()
         assert sys.modules["MySQLdb"] is pymysql
+        # Its parts too: `import MySQLdb.err` would else load them anew, and put that copy in the place of `pymysql.err`
+        # for every other test of this process.
+        for part in walk_packages(pymysql.__path__, "pymysql."):
+            sys.modules[part.name.replace("pymysql", "MySQLdb", 1)] = import_module(part.name)

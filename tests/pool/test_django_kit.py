@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["4.2", "5.2", "6.1"])
+@pytest.fixture
 def python(request: pytest.FixtureRequest) -> Path:
     """The interpreter that has the version of Django. (The tests' own has 5.2.)"""
     found = ROOT / f".venv-django-{request.param}" / "bin" / "python"
@@ -27,7 +27,11 @@ def python(request: pytest.FixtureRequest) -> Path:
     return found
 
 
-@pytest.mark.parametrize("engine", ["sqlite3", "postgresql", "mysql"])
+@pytest.mark.parametrize(
+    ("engine", "python"),
+    [("sqlite3", "4.2"), ("sqlite3", "6.1"), ("postgresql", "4.2"), ("postgresql", "6.1"), ("mysql", "5.2")],
+    indirect=["python"],
+)
 def test_the_pooled_engine_meets_djangos_contract_and_the_stricter_one(
     engine: str, python: Path, tmp_path: Path
 ) -> None:
