@@ -53,8 +53,11 @@ class JudgedTarget(Protocol):
     @property
     def base(self) -> Mapping[str, Any]: ...
 
-    def check_base(self) -> None:
-        """Raise `ImproperlyConfigured` where the user's settings cannot be meant for this target."""
+    def check_base(self, workdir: Path, /) -> None:
+        """Raise `ImproperlyConfigured` where the user's settings cannot be meant for this target.
+
+        It may run the author's code, so it is called in a process of its own.
+        """
         ...
 
     def with_base(self, base: Mapping[str, Any]) -> JudgedTarget: ...

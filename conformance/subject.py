@@ -50,10 +50,11 @@ class Target:
     def settings_class(self) -> type[ConnectionSettings]:
         return settings_class_of(self.cls)
 
-    def check_base(self) -> None:
+    def check_base(self, workdir: Path) -> None:
         """Raise `ImproperlyConfigured` for a mistake in what the user gave; each check names a database of its own."""
         try:
-            settings = self.settings_class.from_mapping({"ENGINE": self.name, "NAME": "conformance.db", **self.base})
+            name = str(workdir / "conformance.db")
+            settings = self.settings_class.from_mapping({"ENGINE": self.name, "NAME": name, **self.base})
             make: Any = self.cls
             make(settings)  # some look at their settings only here: is the driver that they name there?
         except ImproperlyConfigured:

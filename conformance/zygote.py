@@ -12,6 +12,7 @@ import faulthandler
 import gc
 import json
 import os
+import select
 import selectors
 import signal
 import sys
@@ -34,6 +35,11 @@ from .register import Requirement
 from .verdict import Result, Verdict
 
 __all__ = ["main"]
+
+SETTINGS_TIMEOUT = 5.0
+"""Seconds for a look at the user's settings, which may import a driver."""
+
+_PIPE_HOLDS = 4096  # bytes, written and read in one piece; a message for a person is shorter
 
 GRACE = 1.0
 """Seconds a hanging child has to write down its stacks before it is killed."""
@@ -286,7 +292,7 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
     try:
         target = load_judged(config["target"], config["base"], config["profile"])
         target = _on_its_server(target, stack, Path(config["folder"]))
-        target.check_base()
+        _check_base(target, Path(config["folder"]))
     except ImproperlyConfigured as error:
         send(refused=str(error))
     except _NoServerError as error:
@@ -298,6 +304,34 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
     else:
         return target
     return None
+
+
+def _check_base(target: JudgedTarget, folder: Path) -> None:
+    """`JudgedTarget.check_base` in a child: what making a backend does or leaves must not be here when checks fork.
+
+    A child that says nothing (it hangs, it has ended) finds no mistake of the user's: the checks tell of it.
+    """
+    receiving, sending = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(receiving)
+            os.setsid()
+            _redirect(folder / "settings.txt")
+            target.check_base(folder)
+        except ImproperlyConfigured as error:
+            os.write(sending, str(error).encode()[:_PIPE_HOLDS])
+        finally:
+            os._exit(0)
+    os.close(sending)
+    select.select([receiving], [], [], SETTINGS_TIMEOUT)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)  # before it is waited for, so that its number is not somebody else's
+    os.waitpid(pid, 0)
+    said = _rest_of(receiving).decode(errors="replace")
+    os.close(receiving)
+    if said:
+        raise ImproperlyConfigured(said)
 
 
 class _NoServerError(Exception):

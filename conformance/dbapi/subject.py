@@ -50,7 +50,7 @@ class ModuleTarget:
     base: Mapping[str, Any] = field(default_factory=dict)
     support: object = None
 
-    def check_base(self) -> None:
+    def check_base(self, _workdir: Path, /) -> None:
         unknown = sorted(key for key in self.base if key not in {*_FIELDS, "OPTIONS"})
         if unknown:
             raise ImproperlyConfigured(

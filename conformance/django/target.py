@@ -34,7 +34,7 @@ class DjangoTarget(Engine):
         table: Mapping[str, Any] = self.settings["DATABASES"]["default"]
         return table
 
-    def check_base(self) -> None:
+    def check_base(self, _workdir: Path, /) -> None:
         """`load_target` has checked them: Django had to be configured first."""
 
     def with_base(self, base: Mapping[str, Any]) -> DjangoTarget:

@@ -10,7 +10,7 @@ import threading
 
 from typing_extensions import override
 
-from conformance.selftest.baseline import BaselineBackend, BaselineParams
+from conformance.selftest.baseline import BaselineBackend, BaselineParams, BaselineSettings
 
 
 class Hangs(BaselineBackend):
@@ -75,3 +75,31 @@ class LeavesAProcessBehind(BaselineBackend):
             signal.pause()
             os._exit(0)
         print(f"left behind: {child}")
+
+
+class ExitsWhenMade(BaselineBackend):
+    def __init__(self, settings: BaselineSettings) -> None:
+        os._exit(0)
+
+
+class HangsWhenMade(BaselineBackend):
+    def __init__(self, settings: BaselineSettings) -> None:
+        threading.Event().wait()
+
+
+class CountsWhatIsMade(BaselineBackend):
+    """Only the first one that a process makes is right."""
+
+    made = 0
+
+    def __init__(self, settings: BaselineSettings) -> None:
+        super().__init__(settings)
+        type(self).made += 1
+        if self.made > 1:
+            raise RuntimeError("this process has made one already")
+
+
+class OpensWhenMade(BaselineBackend):
+    def __init__(self, settings: BaselineSettings) -> None:
+        super().__init__(settings)
+        sqlite3.connect(settings.name).close()

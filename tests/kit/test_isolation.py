@@ -100,3 +100,23 @@ def test_a_module_that_hangs_on_import_is_refused(tmp_path: Path) -> None:
     module.write_text("import threading\nthreading.Event().wait()\n")
     with pytest.raises(Refused, match="did not return"):
         run_checks(str(module), load_register(), Selection(("TYPE-001",), load_timeout=1.0))
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("ExitsWhenMade", Verdict.CRASH), ("HangsWhenMade", Verdict.HANG)])
+def test_a_backend_that_cannot_be_made_costs_one_verdict_too(name: str, verdict: Verdict) -> None:
+    results = judge(name, "TYPE-001", "SET-001", timeout=1.0)
+    assert results["TYPE-001"].verdict is Verdict.PASS
+    assert results["SET-001"].verdict is verdict
+
+
+def test_no_backend_has_been_made_before_a_check_makes_one() -> None:
+    assert judge("CountsWhatIsMade", "SET-001")["SET-001"].verdict is Verdict.PASS
+
+
+def test_what_a_backend_opens_when_made_is_in_the_runs_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    judge("OpensWhenMade", "TYPE-001")
+    assert list(tmp_path.iterdir()) == []
