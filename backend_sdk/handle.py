@@ -74,6 +74,10 @@ class Handle(Generic[ConnT]):
         """Close, or park what is another process's. Raises what the driver raises; the connection is gone anyway."""
         self._end(self._closer.close_connection)
 
+    def drop(self) -> None:
+        """As `close`, but as a finalizer has to: a pool sends nothing to the server before its next round."""
+        self._end(getattr(self._closer, "drop_connection", self._closer.close_connection))
+
     def _end(self, close: Callable[[ConnT], None]) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
@@ -88,8 +92,7 @@ class Handle(Generic[ConnT]):
 
     def __del__(self) -> None:
         try:
-            # A pool has a way of its own for what is dropped: in a finalizer it must not wait for anything.
-            self._end(getattr(self._closer, "drop_connection", self._closer.close_connection))
+            self.drop()
         except Exception as error:  # nobody is there to catch it
             _log_failed_close(error)
 

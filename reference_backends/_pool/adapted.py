@@ -22,6 +22,7 @@ from .options import PoolOptions
 from .orphans import Orphans
 from .owners import Owner, current_owner
 from .registry import Pools
+from .slots import references
 
 __all__ = ["AdaptedPool", "Lease", "refuse_cap"]
 
@@ -34,7 +35,7 @@ _UNFINISHED = frozenset({TransactionStatus.IN_TRANSACTION, TransactionStatus.FAI
 class Lease(Generic[ConnT]):
     """A connection, who has it since when, and what the pool itself calls it."""
 
-    __slots__ = ("connection", "fresh", "inner", "owner", "since", "token")
+    __slots__ = ("connection", "fresh", "inner", "owner", "references", "since", "token")
 
     def __init__(self, inner: Any, connection: ConnT, owner: Owner, token: Any, since: float) -> None:
         self.inner = inner  # not always the present one: see `AdaptedPool.drain`
@@ -43,6 +44,12 @@ class Lease(Generic[ConnT]):
         self.token = token
         self.since = since
         self.fresh = True
+        self.references = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody else has the connection."""
+        return references(self) > self.references
 
 
 class AdaptedPool(ABC, Generic[ConnT]):
@@ -176,6 +183,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
             self._takers.remove(owner)
         self._returned.pop(id(connection), None)
         lease = Lease(inner, connection, owner, token, self._clock())
+        lease.references = references(lease) - 1  # this function's own
         if self._closed:  # while this one waited
             self._give(lease, usable=False)
             raise refused(self)
@@ -211,8 +219,9 @@ class AdaptedPool(ABC, Generic[ConnT]):
         except self._backend.errors_for(connection).caught:  # or reclaimed: closed already
             return
 
-    def _return(self, lease: Lease[ConnT]) -> None:
-        usable = not self._closed and self._clean(lease.connection)
+    def _return(self, lease: Lease[ConnT], *, dropped: bool = False) -> None:
+        """Give back, cleaned. Not what was *dropped* by one while another holds it (see `Sessions.clean`)."""
+        usable = not self._closed and not (dropped and lease.is_held) and self._clean(lease.connection)
         if usable:
             self._returned[id(lease.connection)] = self._clock()
         self._give(lease, usable=usable)
@@ -249,7 +258,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
                 lease = self._dropped.popleft()
             except IndexError:
                 return
-            self._return(lease)
+            self._return(lease, dropped=True)
 
     def upkeep(self) -> None:
         """What finalizers have left, and leases of the dead, are ended; up to ``min_size`` are opened."""

@@ -63,8 +63,8 @@ class Orphans(Generic[HeldT]):
             return
         self.reclaimed += 1
         try:
-            handle.close()
-        except Exception:  # the pool has closed what it could not clean
+            handle.drop()
+        except Exception:  # what a closed pool closes at once
             return
 
     def look_again(self, discard: Callable[[HeldT], None]) -> None:

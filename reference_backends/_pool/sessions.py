@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from backend_sdk import BaseBackend, Error, SupportsIsBroken, SupportsTransactionStatus, TransactionStatus
 
+from .slots import Slot, references
+
 if TYPE_CHECKING:
     from .options import PoolOptions
-    from .slots import Slot
 
 __all__ = ["Sessions"]
 
@@ -60,6 +61,7 @@ class Sessions(Generic[ConnT]):
             ours.step = step
             raise ours from error
         slot.opened += 1
+        slot.references = references(slot) - 1  # this function's own
         self._note_clean(slot)
         lifetime = self._options.max_lifetime
         slot.expires = float("inf") if lifetime is None else slot.idle_since + lifetime * (1 - _JITTER * self._chance())
@@ -115,7 +117,13 @@ class Sessions(Generic[ConnT]):
             return False
 
     def clean(self, slot: Slot[ConnT]) -> bool:
-        """Make the session what ``init_connection_state`` leaves, for somebody else. False if that cannot be done."""
+        """Make the session what ``init_connection_state`` leaves, for somebody else. False if that cannot be done.
+
+        Nor is it done to what a dead thread's or a dropped wrapper's user still holds: drivers crash where two threads
+        talk on one connection, and two users of one session see each other's work.
+        """
+        if slot.dirty and references(slot) > slot.references:
+            return False
         backend, connection = self.backend, slot.connection
         assert connection is not None
         try:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .owners import Owner
 
-__all__ = ["Slot", "Waiter"]
+__all__ = ["Slot", "Waiter", "references"]
 
 ConnT = TypeVar("ConnT")
+
+
+class Holder(Protocol):
+    @property
+    def connection(self) -> Any: ...
+
+
+_count = getattr(sys, "getrefcount", None)  # CPython has it
+
+
+def references(holder: Holder) -> int:
+    """How many there are to *holder*'s connection, to be compared with another such figure. 0 where nothing counts them.
+
+    With more than at first, somebody still has what was leased to him, and could talk on it at any moment.
+    """
+    return 0 if _count is None else int(_count(holder.connection))
 
 
 class Slot(Generic[ConnT]):
@@ -22,7 +39,7 @@ class Slot(Generic[ConnT]):
 
     __slots__ = (
         "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "marked", "opened",
-        "owner", "plain", "resets", "since",
+        "owner", "plain", "references", "resets", "since",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,6 +59,8 @@ class Slot(Generic[ConnT]):
         self.idle_since = 0.0
         self.marked = -1.0
         """``since`` as it was when ``idle_since`` was noted: another lease makes the note void."""
+        self.references = 0
+        """How many there were to the connection when nobody had it yet."""
         self.opened = 0
         self.broken = 0
         self.resets = 0

@@ -206,6 +206,22 @@ def test_a_dead_thread_s_slot_is_not_lost(make: Make) -> None:
     other = DatabaseWrapper(backend)
     assert value(other, "SELECT 1") == 1
     assert not kept[0].is_open
+    assert backend.pool.statistics().opened == 1
+    other.close()
+
+
+def test_a_dead_thread_s_session_is_closed_if_somebody_still_holds_it(make: Make) -> None:
+    backend = make(max_size=1)
+    kept: list[Any] = []
+
+    def work() -> None:
+        kept.append(DatabaseWrapper(backend).connection)
+
+    in_thread(work)
+    other = DatabaseWrapper(backend)
+    assert value(other, "SELECT 1") == 1
+    assert other.connection is not kept[0]
+    assert kept[0].closed
     other.close()
 
 
@@ -215,6 +231,7 @@ def test_a_dropped_wrapper_s_slot_is_not_lost(make: Make) -> None:
         wrapper = DatabaseWrapper(backend)
         assert value(wrapper, "SELECT 1") == 1
         del wrapper
+    assert backend.pool.statistics().opened == 1
 
 
 def test_a_double_release_is_refused(make: Make) -> None:

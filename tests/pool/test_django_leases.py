@@ -57,11 +57,12 @@ def in_thread(work: Any) -> Any:
     return found[0]
 
 
-def settled(wrapper: Any, leased: int) -> bool:
-    """Whether the pool's own upkeep brings it to so many leases."""
+def settled(wrapper: Any, **want: int) -> bool:
+    """Whether the pool's own upkeep brings its statistics to what is wanted."""
     pause = threading.Event()  # never set
     for _ in range(int(PATIENCE * 20)):
-        if pool_of(wrapper).statistics().leased == leased:
+        now = pool_of(wrapper).statistics()
+        if all(getattr(now, name) == value for name, value in want.items()):
             return True
         pause.wait(0.05)
     return False
@@ -249,8 +250,17 @@ class TestTheEndOfALease:
     def test_a_dead_thread_s_slot_comes_back_without_the_collector(self, db: Database, no_collector: None) -> None:
         # Held here, so that the thread's own local storage does not drop it: its death alone must do.
         kept = [in_thread(lambda: _connected(db.wrapper(pool={"max_size": 2}))) for _ in range(4)]
-        assert settled(kept[0], 0)
+        assert settled(kept[0], leased=0)
         assert [wrapper.connection for wrapper in kept] == [None] * 4
+        assert pool_of(kept[0]).statistics().opened <= 2
+
+    def test_a_dead_thread_s_session_is_closed_and_not_touched_while_somebody_holds_it(self, db: Database) -> None:
+        """As in Django's own ThreadSharing test, which closes the connections of threads that have ended."""
+        before = db.wrapper()
+        held = in_thread(lambda: _connected(db.wrapper()).connection)
+        assert settled(before, leased=0, size=0)
+        with pytest.raises((before.Database.Error, AttributeError)):  # PyMySQL's own is the latter
+            held.cursor().execute("SELECT 1")
 
     def test_a_dropped_wrapper_s_slot_comes_back_at_the_next_collection(self, db: Database) -> None:
         observer = db.wrapper()

@@ -158,14 +158,29 @@ def test_a_dropped_wrapper_gives_back_without_a_word_and_the_next_user_finds_it_
     gc.disable()
     try:
         wrapper = DatabaseWrapper(backend)
-        connection = wrapper.connection
+        wrapper.connect()
         bench.steps()
         del wrapper
         assert bench.steps() == []  # a finalizer must not wait for a server
-        assert DatabaseWrapper(backend).connection is connection
+        DatabaseWrapper(backend).connect()
         assert "reset" in bench.steps()
+        assert backend.pool.statistics().opened == 1
     finally:
         gc.enable()
+
+
+def test_what_somebody_holds_beyond_its_wrapper_is_closed_and_not_touched_before() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    wrapper = DatabaseWrapper(backend)
+    connection = wrapper.connection
+    bench.steps()
+    del wrapper
+    other = DatabaseWrapper(backend)
+    assert other.connection is not connection
+    assert bench.steps()[:2] == ["is_broken", "close"]  # no statement, beside one that its holder may be running
+    assert connection.closed
+    assert balanced(backend)
 
 
 def test_upkeep_cleans_what_was_dropped() -> None:
@@ -181,9 +196,10 @@ def test_upkeep_cleans_what_was_dropped() -> None:
 def test_a_finalizer_may_release_while_its_own_thread_is_inside_the_pool() -> None:
     bench = Bench()
     backend = bench.backend(max_size=1)
-    connection = acquire(backend)
+    wrapper = DatabaseWrapper(backend)
+    wrapper.connect()
     with backend.pool._line.busy:  # as if the collector ran in the middle of a match
-        backend.drop_connection(connection)
+        del wrapper
     bench.pools.upkeep()
     assert backend.pool.statistics().idle == 1
 

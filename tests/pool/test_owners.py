@@ -52,9 +52,34 @@ def test_a_wrapper_that_other_threads_share_outlives_its_thread() -> None:
         bench.pools.upkeep()
     assert kept[0].connection is connection
     assert backend.pool.statistics().reclaimed == 0
+    del connection
     kept.clear()
     bench.pools.upkeep()
     assert backend.pool.statistics().idle == 1
+
+
+@pytest.mark.parametrize("kept", ["the wrapper alone", "the connection too"])
+def test_a_dead_thread_s_session_is_handed_on_unless_somebody_still_holds_it(kept: str) -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    held: list[Any] = []
+
+    def work() -> None:
+        wrapper = DatabaseWrapper(backend)
+        held.append(wrapper)
+        held.append(wrapper.connection)
+
+    in_thread(work)
+    if kept == "the wrapper alone":
+        held.pop()
+    bench.steps()
+    bench.pools.upkeep()
+    if kept == "the wrapper alone":
+        assert "reset" in bench.steps()
+        assert backend.pool.statistics().idle == 1
+    else:  # two threads on one connection: drivers crash
+        assert bench.steps() == ["is_broken", "close"]
+        assert backend.pool.statistics().size == 0
 
 
 def test_what_a_dead_thread_took_without_a_wrapper_is_closed_since_somebody_may_still_hold_it() -> None:

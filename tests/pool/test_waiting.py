@@ -115,13 +115,15 @@ def test_a_failed_open_lets_the_next_waiter_try() -> None:
 def test_a_waiter_takes_and_cleans_what_a_finalizer_gave_back() -> None:
     bench = Bench()
     backend = bench.backend(max_size=1)
-    connection = acquire(backend)
+    wrapper = DatabaseWrapper(backend)
+    wrapper.connect()
     waiter = Thread(lambda: acquire(backend))
     waiting(backend, 1)
     bench.steps()
-    backend.drop_connection(connection)
-    assert waiter.finish() is connection
+    del wrapper
+    waiter.finish()
     assert "reset" in bench.steps()
+    assert backend.pool.statistics().opened == 1
 
 
 def test_an_interrupt_while_waiting_loses_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
