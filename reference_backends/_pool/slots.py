@@ -23,7 +23,7 @@ _count = getattr(sys, "getrefcount", None)  # CPython has it
 
 
 def references(holder: Holder) -> int:
-    """How many there are to *holder*'s connection, to be compared with another such figure. 0 where nothing counts them.
+    """How many there are to *holder*'s connection, to be compared with a figure of before. 0 where nothing counts them.
 
     With more than at first, somebody still has what was leased to him, and could talk on it at any moment.
     """
