@@ -75,6 +75,12 @@ def accepted(subject: Subject, **changes: Any) -> ConnectionSettings | None:
     return settings
 
 
+def another_name(subject: Subject) -> str:
+    """Another database's name; a file's is in the check's folder, since some backends open it as soon as made."""
+    name = "conformance_other"
+    return name if subject.mapping.get("HOST") else str(subject.workdir / name)
+
+
 class RefusedOpen(NamedTuple):
     """A wrapper whose connection cannot be opened, and what its first attempt raised; ``text`` has the traceback."""
 

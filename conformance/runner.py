@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from .kinds import PROFILES
+from .launch import Launched, Launcher, fresh
 from .register import Requirement
 from .verdict import Result, Verdict
 
@@ -48,6 +49,7 @@ class Selection:
     """Profiles whose violations are reported as strict."""
     profile: str = ""
     """The profile asked for, where it is not the one of the target's kind."""
+    launch: Launcher = fresh
 
 
 def run_checks(
@@ -84,23 +86,16 @@ class _Run:
         self.running: set[str] = set()
 
     def results(self) -> dict[str, Result]:
-        with (self.folder / "zygote.txt").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "conformance.zygote"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
+        zygote = self.selection.launch(self.folder / "zygote.txt")
         try:
-            self._serve(process)
+            self._serve(zygote)
         finally:
-            _stop(process)
+            _stop(zygote)
         return self.done
 
-    def _serve(self, process: subprocess.Popen[bytes]) -> None:
-        requests = cast("IO[bytes]", process.stdin)
-        messages = _messages(cast("IO[bytes]", process.stdout), self._deadline)
+    def _serve(self, zygote: Launched) -> None:
+        requests = zygote.requests
+        messages = _messages(zygote.messages, self._deadline)
         config = {
             "target": self.target,
             "base": dict(self.selection.base),
@@ -210,18 +205,12 @@ def _messages(pipe: IO[bytes], deadline: Callable[[], float]) -> Iterator[dict[s
             yield json.loads(line)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                pass
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _stop(zygote: Launched) -> None:
+    for pipe in (zygote.requests, zygote.messages):
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+    if not zygote.ends_within(5):
+        zygote.kill()
 
 
 def select_ids(

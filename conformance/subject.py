@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from backend_sdk import (
@@ -23,6 +25,7 @@ from backend_sdk import (
     settings_class_of,
 )
 
+from .aside import aside
 from .blame import files_of, inherited_from
 from .verdict import CouldNotRun, NotApplicable, Violation
 
@@ -106,14 +109,26 @@ class _Supports:
 
 
 def _supports_inside(name: str, cls: type[Backend[Any, Any, Any]], base: Mapping[str, Any]) -> list[object]:
-    """The test supports of what *cls*, with these settings, is around. Nothing is opened."""
+    """The test supports of what *cls*, with these settings, is around, which a child makes to see it."""
+    with TemporaryDirectory(prefix="conformance-") as folder:
+        given = {"ENGINE": name, "NAME": str(Path(folder) / "conformance.db"), **base}
+        said = json.loads(aside(lambda: _classes_inside(cls, given)) or "{}")
+    if "refused" in said:
+        raise ImproperlyConfigured(said["refused"])
+    return [support_of(load_backend_class(inside)) for inside in said.get("classes", ())]
+
+
+def _classes_inside(cls: type[Backend[Any, Any, Any]], given: Mapping[str, Any]) -> str:
     make: Any = cls
-    made: Any = make(settings_class_of(cls).from_mapping({"ENGINE": name, "NAME": "conformance.db", **base}))
-    found: list[object] = []
+    try:
+        made: Any = make(settings_class_of(cls).from_mapping(given))
+    except ImproperlyConfigured as error:
+        return json.dumps({"refused": str(error)})
+    found: list[str] = []
     while isinstance(made, DelegatingBackend):
         made = made.wrapped
-        found.append(support_of(type(made)))
-    return found
+        found.append(f"{type(made).__module__}:{type(made).__qualname__}")
+    return json.dumps({"classes": [name for name in found if "." not in name.partition(":")[2]]})
 
 
 def _module_of_file(path: str) -> str:

@@ -12,7 +12,6 @@ import faulthandler
 import gc
 import json
 import os
-import select
 import selectors
 import signal
 import sys
@@ -26,6 +25,7 @@ from typing import IO, Any
 
 from backend_sdk import ImproperlyConfigured
 
+from .aside import aside, redirect, rest_of
 from .blame import author_frames
 from .checks import load_register
 from .child import run_check
@@ -35,11 +35,6 @@ from .register import Requirement
 from .verdict import Result, Verdict
 
 __all__ = ["main"]
-
-SETTINGS_TIMEOUT = 5.0
-"""Seconds for a look at the user's settings, which may import a driver."""
-
-_PIPE_HOLDS = 4096  # bytes, written and read in one piece; a message for a person is shorter
 
 GRACE = 1.0
 """Seconds a hanging child has to write down its stacks before it is killed."""
@@ -127,7 +122,7 @@ class Zygote:
             for sibling in self.children.values():
                 os.close(sibling.pipe)
             self.selector.close()
-            _redirect(folder / "output.txt")
+            redirect(folder / "output.txt")
             stacks = open(folder / "stacks.txt", "w")  # noqa: SIM115 - open until the process ends
             faulthandler.enable(stacks)
             faulthandler.register(signal.SIGUSR1, stacks, all_threads=True, chain=False)
@@ -152,7 +147,7 @@ class Zygote:
     def _finish(self, child: Child, status: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)  # what the check has started and left behind
-        child.received += _rest_of(child.pipe)
+        child.received += rest_of(child.pipe)
         del self.children[child.pipe]
         for descriptor in (child.pipe, child.exit_notice):
             if descriptor in self.selector.get_map():
@@ -225,25 +220,6 @@ def _deepest(stacks: str) -> str:
     return ""
 
 
-def _rest_of(pipe: int) -> bytes:
-    os.set_blocking(pipe, False)
-    rest = b""
-    try:
-        while data := os.read(pipe, 65536):
-            rest += data
-    except BlockingIOError:  # somebody still holds the other end
-        pass
-    return rest
-
-
-def _redirect(output: Path) -> None:
-    """Standard input from nowhere, output and errors into a file."""
-    nothing, file = os.open(os.devnull, os.O_RDONLY), os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(nothing, 0)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-
-
 def _has_text(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
@@ -307,29 +283,16 @@ def _load(config: dict[str, Any], stack: ExitStack, send: Callable[..., None]) -
 
 
 def _check_base(target: JudgedTarget, folder: Path) -> None:
-    """`JudgedTarget.check_base` in a child: what making a backend does or leaves must not be here when checks fork.
+    """`JudgedTarget.check_base`, aside. Without an answer there is no mistake of the user's: the checks tell of it."""
 
-    A child that says nothing (it hangs, it has ended) finds no mistake of the user's: the checks tell of it.
-    """
-    receiving, sending = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    def mistake() -> str:
         try:
-            os.close(receiving)
-            os.setsid()
-            _redirect(folder / "settings.txt")
             target.check_base(folder)
         except ImproperlyConfigured as error:
-            os.write(sending, str(error).encode()[:_PIPE_HOLDS])
-        finally:
-            os._exit(0)
-    os.close(sending)
-    select.select([receiving], [], [], SETTINGS_TIMEOUT)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # before it is waited for, so that its number is not somebody else's
-    os.waitpid(pid, 0)
-    said = _rest_of(receiving).decode(errors="replace")
-    os.close(receiving)
+            return str(error)
+        return ""
+
+    said = aside(mistake, folder / "settings.txt")
     if said:
         raise ImproperlyConfigured(said)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backend_sdk import DatabaseWrapper, Error, SupportsTransactions
 
 from ..probes import in_thread, opened
-from ..provoke import accepted, caught
+from ..provoke import accepted, another_name, caught
 from ..register import requirement, untested
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def equal_settings(subject: Subject) -> None:
 )
 def different_settings(subject: Subject) -> None:
     usual = subject.backend()
-    for key, value in {"NAME": "conformance_other", "CONN_MAX_AGE": 77.0, "HOST": "conformance.invalid"}.items():
+    for key, value in {"NAME": another_name(subject), "CONN_MAX_AGE": 77.0, "HOST": "conformance.invalid"}.items():
         if accepted(subject, **{key: value}) is not None and getattr(usual.settings, key.lower()) != value:
             subject.require(usual != subject.backend(**{key: value}), f"a backend with another {key} is equal")
     others: tuple[object, ...] = (object(), usual.settings)
@@ -139,7 +139,7 @@ _NOT_THE_AUTHORS = {"backend_sdk", "builtins", "typing", "abc"}
 )
 def instances_apart(subject: Subject) -> None:
     expected = subject.view().get_connection_params()
-    other = accepted(subject, NAME="conformance_other")
+    other = accepted(subject, NAME=another_name(subject))
     if other is not None:
         make: Any = subject.cls
         params, name = make(other).get_connection_params(), subject.settings().name

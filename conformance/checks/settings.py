@@ -17,21 +17,23 @@ from backend_sdk import (
 )
 
 from ..probes import opened
-from ..provoke import accepted, caught, system_calls
+from ..provoke import accepted, another_name, caught, system_calls
 from ..register import requirement, untested
 from ..verdict import CouldNotRun, NotApplicable
 
 if TYPE_CHECKING:
     from ..subject import Subject
 
-OTHER = {
-    "NAME": "conformance_other",
-    "USER": "conformance_other",
-    "PASSWORD": "conformance-other",
-    "HOST": "conformance.invalid",
-    "PORT": 65001,
-}
-"""Another value for each key that says which session is meant."""
+
+def _others(subject: Subject) -> dict[str, Any]:
+    """Another value for each key that says which session is meant."""
+    return {
+        "NAME": another_name(subject),
+        "USER": "conformance_other",
+        "PASSWORD": "conformance-other",
+        "HOST": "conformance.invalid",
+        "PORT": 65001,
+    }
 
 
 @requirement(
@@ -336,7 +338,7 @@ def fingerprints(subject: Subject) -> None:
         settings.fingerprint == subject.settings(**same).fingerprint,
         "another CONN_MAX_AGE, which is no part of the session, changed the fingerprint",
     )
-    for key, value in OTHER.items():
+    for key, value in _others(subject).items():
         other = accepted(subject, **{key: value})
         if other is not None and getattr(other, key.lower()) != getattr(settings, key.lower()):
             subject.require(other.fingerprint != settings.fingerprint, f"another {key} has the same fingerprint")
@@ -378,7 +380,7 @@ def expiring(subject: Subject) -> None:
 )
 def keys_reach_params(subject: Subject) -> None:
     usual, ignored = _lasting(subject.opener()), list[str]()
-    for key, value in OTHER.items():
+    for key, value in _others(subject).items():
         other = accepted(subject, **{key: value})
         if other is None or getattr(other, key.lower()) == getattr(subject.settings(), key.lower()):
             continue

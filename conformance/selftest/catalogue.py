@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..kinds import PROFILES
+from ..launch import warm
 from ..register import Requirement
 from ..runner import Refused, Selection, run_checks
 from ..verdict import Result, Verdict
@@ -56,14 +57,17 @@ def run_catalogue(
     mutants = [entry for entry in mutants_of(kind) if not wanted or entry.kills in wanted]
     profiles = PROFILES[kind.partition("-")[0]]
     every = tuple(id for id, entry in register.items() if entry.check is not None and entry.profile in profiles)
+    launch = warm()
+    tried = tuple({entry.kills for entry in mutants} & register.keys())
     failing = {
-        baseline: _caught_by(baseline, register, Selection(every, jobs=jobs))
+        baseline: _caught_by(baseline, register, Selection(tried, jobs=jobs, launch=launch))
         for baseline in {_baseline(kind, entry) for entry in mutants}
     }
 
     def run(entry: Mutant) -> Outcome:
         ids = every if full else _with_needed(register, entry.kills, kind)
-        outcome = _judge(entry, _results(entry, register, ids, timeout), failing[_baseline(kind, entry)])
+        selection = Selection(ids, timeout=timeout, jobs=1, launch=launch)
+        outcome = _judge(entry, _results(entry, register, selection), failing[_baseline(kind, entry)])
         report(outcome)
         return outcome
 
@@ -95,11 +99,9 @@ def _with_needed(register: Mapping[str, Requirement], id: str, kind: str) -> tup
     return tuple(entry.id for entry in register.values() if entry.id.startswith(f"{group}-") and entry.check)
 
 
-def _results(
-    entry: Mutant, register: Mapping[str, Requirement], ids: tuple[str, ...], timeout: float
-) -> dict[str, Result]:
+def _results(entry: Mutant, register: Mapping[str, Requirement], selection: Selection) -> dict[str, Result]:
     try:
-        results = run_checks(entry.target, register, Selection(ids, timeout=timeout, jobs=1))
+        results = run_checks(entry.target, register, selection)
     except Refused as refused:
         return {entry.kills: Result(entry.kills, Verdict.CRASH, observed=str(refused))}
     return {result.id: result for result in results}

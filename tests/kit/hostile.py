@@ -7,9 +7,11 @@ import signal
 import sqlite3
 import sys
 import threading
+from typing import ClassVar
 
 from typing_extensions import override
 
+from backend_sdk import DelegatingBackend
 from conformance.selftest.baseline import BaselineBackend, BaselineParams, BaselineSettings
 
 
@@ -103,3 +105,26 @@ class OpensWhenMade(BaselineBackend):
     def __init__(self, settings: BaselineSettings) -> None:
         super().__init__(settings)
         sqlite3.connect(settings.name).close()
+
+
+class AroundAnother(
+    DelegatingBackend[BaselineSettings, BaselineParams, sqlite3.Connection, sqlite3.Cursor], vendor="around"
+):
+    inside: ClassVar[type[BaselineBackend]] = BaselineBackend
+
+    def __init__(self, settings: BaselineSettings) -> None:
+        super().__init__(self.inside(settings), settings)
+
+
+class AroundOneThatOpens(AroundAnother, vendor="around"):
+    inside = OpensWhenMade
+
+
+class AroundOneThatCounts(AroundAnother, vendor="around"):
+    inside = CountsWhatIsMade
+
+
+class TellsWhereItIs(BaselineBackend):
+    @override
+    def init_connection_state(self, connection: sqlite3.Connection, /) -> None:
+        raise RuntimeError(f"HOSTILE={os.environ['HOSTILE']} in {os.getcwd()}")

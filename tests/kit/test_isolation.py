@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.checks import load_register
+from conformance.launch import Launcher, fresh, warm
 from conformance.runner import Refused, Selection, run_checks
 from conformance.verdict import Result, Verdict
 
@@ -113,10 +114,42 @@ def test_no_backend_has_been_made_before_a_check_makes_one() -> None:
     assert judge("CountsWhatIsMade", "SET-001")["SET-001"].verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("name", ["OpensWhenMade", "AroundOneThatOpens"])
 def test_what_a_backend_opens_when_made_is_in_the_runs_own_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    judge("OpensWhenMade", "TYPE-001")
+    every = [entry.id for entry in load_register().values() if entry.profile == "sdk" and entry.level <= 1]
+    results = judge(name, *every)
+    assert results["SET-001"].verdict is Verdict.PASS
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_backend_around_another_does_when_made_is_not_done_where_checks_fork() -> None:
+    assert judge("AroundOneThatCounts", "SET-001")["SET-001"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("launch", [fresh, warm()], ids=["fresh", "warm"])
+def test_each_run_sees_the_environment_and_the_folder_of_its_own_start(
+    launch: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("first", "second"):
+        (tmp_path / value).mkdir()
+        monkeypatch.chdir(tmp_path / value)
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        monkeypatch.setenv("HOSTILE", value)
+        selection = Selection(("LIFE-001",), launch=launch)
+        (result,) = run_checks(f"{HERE}:TellsWhereItIs", load_register(), selection)
+        assert f"HOSTILE={value} in {tmp_path / value}" in result.observed
+
+
+def test_from_a_warm_process_a_hostile_backend_costs_as_little() -> None:
+    wanted = {"Segfaults": Verdict.CRASH, "ExitsAtOnce": Verdict.CRASH, "ClosesDescriptors": Verdict.CRASH}
+    for name, verdict in wanted.items():
+        selection = Selection(("TYPE-001", "LIFE-001"), launch=warm())
+        results = {result.id: result for result in run_checks(f"{HERE}:{name}", load_register(), selection)}
+        assert results["LIFE-001"].verdict is verdict
+        assert results["TYPE-001"].verdict is Verdict.PASS
+    with pytest.raises(Refused, match="there is no such file"):
+        run_checks("nowhere.py", load_register(), Selection(("TYPE-001",), launch=warm()))

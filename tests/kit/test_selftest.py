@@ -15,7 +15,7 @@ GROUPS = sorted({entry.kills.partition("-")[0] for entry in load_mutants()})
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_wrong_backends_of_the_group_are_caught(group: str) -> None:
     kills = {entry.kills for entry in load_mutants() if entry.kills.startswith(f"{group}-")}
-    outcomes = run_catalogue(load_register(), only=kills, jobs=1)
+    outcomes = run_catalogue(load_register(), only=kills)  # two at once: some wait for what never comes
     escaped = [(outcome.mutant.target, outcome.why_not) for outcome in outcomes if not outcome.killed]
     assert escaped == []
     assert outcomes
