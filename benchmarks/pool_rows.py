@@ -58,7 +58,7 @@ ROWS = (
         contenders=("ours", "ours, asked", "psycopg_pool", "sqlalchemy"),
         source=null,
         baseline="ours",
-        targets=(at_least("psycopg_pool", "ours", 8), at_least("sqlalchemy", "ours", 20)),
+        targets=(at_least("psycopg_pool", "ours", 8), at_least("sqlalchemy", "ours", 16)),  # 20 up to Python 3.12
     ),
     Row(
         name="pool_select",

@@ -22,7 +22,7 @@ from .line import Line
 from .orphans import Orphans
 from .owners import Owner, current_owner, current_task, here, running_tasks
 from .sessions import Sessions
-from .slots import Slot, Waiter
+from .slots import Slot, Waiter, key_of, references
 
 if TYPE_CHECKING:
     from .options import PoolOptions
@@ -72,7 +72,7 @@ class Pool(Generic[ConnT]):
     def _start_empty(self) -> None:
         self._line: Line[ConnT] = Line(self.options.max_size)
         self._idle, self._waiters = self._line.idle, self._line.waiters
-        self._by_id: dict[int, Slot[ConnT]] = {}
+        self._slots: dict[object, Slot[ConnT]] = {}  # by what `key_of` says
         self._orphans: Orphans[Slot[ConnT]] = Orphans()
         self._tasks = running_tasks()
 
@@ -103,9 +103,12 @@ class Pool(Generic[ConnT]):
     def release(self, connection: ConnT) -> None:
         """End the lease: clean the session and hand it to the next waiter, or close it if it cannot be cleaned."""
         try:
-            slot = self._by_id[id(connection)]
-        except KeyError:
-            return self._stray(connection)
+            slot = self._slots[connection]
+        except (KeyError, TypeError):
+            found = self._slot_of(connection)
+            if found is None:
+                return self._stray(connection)
+            slot = found
         if slot.owner is None:
             raise InterfaceError("released twice: this connection is not leased, and may be another's by now")
         if slot.plain and (self._light or (self._trusted and self._sessions.is_at_rest(connection))):
@@ -123,7 +126,7 @@ class Pool(Generic[ConnT]):
 
     def drop(self, connection: ConnT) -> None:
         """As `release`, in a finalizer: nothing is sent to the server here; the next to acquire or tend does it."""
-        slot = self._by_id.get(id(connection))
+        slot = self._slot_of(connection)
         if slot is None or slot.owner is None:
             return None
         slot.owner = None
@@ -136,7 +139,7 @@ class Pool(Generic[ConnT]):
 
     def is_fresh(self, connection: ConnT) -> bool:
         """Whether the session is just as ``init_connection_state`` leaves it; true once per lease."""
-        slot = self._by_id.get(id(connection))
+        slot = self._slot_of(connection)
         if slot is None or not slot.fresh:
             return False
         slot.fresh = False
@@ -144,9 +147,12 @@ class Pool(Generic[ConnT]):
 
     def spoil(self, connection: ConnT) -> None:
         """The session has been reset by its holder: it needs initializing."""
-        slot = self._by_id.get(id(connection))
+        slot = self._slot_of(connection)
         if slot is not None:
             slot.fresh = False
+
+    def _slot_of(self, connection: ConnT) -> Slot[ConnT] | None:
+        return self._slots.get(key_of(connection))
 
     def _stray(self, connection: ConnT) -> None:
         if id(connection) in self._inherited:
@@ -241,12 +247,13 @@ class Pool(Generic[ConnT]):
                 room.leave()
             self._close(slot)
             raise
-        self._by_id[id(slot.connection)] = slot
+        self._slots[key_of(slot.connection)] = slot
+        slot.references = references(slot)
         self._keeper.watch(self)
 
     def _close(self, slot: Slot[ConnT]) -> None:
         # First: another thread's new connection may come to lie at the same address.
-        self._by_id.pop(id(slot.connection), None)
+        self._slots.pop(key_of(slot.connection), None)
         if self._sessions.close(slot) is not None:
             self._keeper.room.leave()
 

@@ -61,7 +61,6 @@ class Sessions(Generic[ConnT]):
             ours.step = step
             raise ours from error
         slot.opened += 1
-        slot.references = references(slot) - 1  # this function's own
         self._note_clean(slot)
         lifetime = self._options.max_lifetime
         slot.expires = float("inf") if lifetime is None else slot.idle_since + lifetime * (1 - _JITTER * self._chance())

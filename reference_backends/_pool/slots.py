@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from .owners import Owner
 
-__all__ = ["Slot", "Waiter", "references"]
+__all__ = ["Slot", "Waiter", "key_of", "references"]
 
 ConnT = TypeVar("ConnT")
 
@@ -17,6 +17,12 @@ ConnT = TypeVar("ConnT")
 class Holder(Protocol):
     @property
     def connection(self) -> Any: ...
+
+
+def key_of(connection: object) -> object:
+    """What a dict finds *connection* by: itself, which is twice as fast as its id, unless its class compares values."""
+    kind = type(connection)
+    return connection if kind.__hash__ is object.__hash__ and kind.__eq__ is object.__eq__ else id(connection)
 
 
 _count = getattr(sys, "getrefcount", None)  # CPython has it

@@ -120,7 +120,9 @@ class DjangoPool(Pool[Any]):
     def acquire_for(self, owner: Owner) -> Any:
         """As `acquire`."""
         connection = self.acquire()
-        self._by_id[id(connection)].owner = owner
+        slot = self._slot_of(connection)
+        assert slot is not None
+        slot.owner = owner
         return connection
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 
 from backend_sdk import ConnectionClosedError, DatabaseWrapper, InterfaceError, OperationalError, TransactionStatus
 from reference_backends.pooled import PoolClosed
-from tests.core.fakes import in_thread
+from tests.core.fakes import FakeConnection, in_thread
 from tests.pool.support import Bench, acquire, balanced
 
 OPENED = ["params", "connect", "configure_connection", "set_autocommit", "init_connection_state"]
@@ -263,3 +264,25 @@ def test_what_is_dropped_after_the_pool_was_closed_is_closed_at_once() -> None:
     backend.pool.close()
     del wrapper
     assert connection.closed
+
+
+@pytest.mark.parametrize("hashes", [lambda _: 1, None], ids=["by value", "not at all"])
+def test_connections_that_equal_one_another_or_have_no_hash_are_told_apart(
+    hashes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeConnection, "__eq__", lambda *_: True)
+    monkeypatch.setattr(FakeConnection, "__hash__", hashes)
+    bench = Bench()
+    backend = bench.backend(reset="trusted", max_size=2)
+    first, second = DatabaseWrapper(backend), DatabaseWrapper(backend)
+    held, left = first.connection, second.connection
+    second.close()
+    assert first.connection is held
+    assert second.connection is left
+    first.close()
+    second.close()
+    assert backend.pool.statistics().idle == 2
+    stranger = bench.driver.connect()
+    backend.close_connection(stranger)
+    assert stranger.closed
+    assert backend.pool.statistics().size == 2
