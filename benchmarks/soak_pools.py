@@ -14,12 +14,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import psycopg
+
 from backend_sdk import DatabaseError, DatabaseWrapper, Error
 from conformance.servers.postgresql import PostgreSQLServer
 from reference_backends.pooled import PooledBackend, PoolOptions, Pools, PoolTimeout
 from reference_backends.postgresql import PostgreSQLBackend, PostgreSQLSettings
 
 NAME = "backend_sdk_soak"
+IMPATIENCE = 0.0005  # seconds: four threads wait for each connection
+ENOUGH = 50_000
+ROUGH = ("failures", "timeouts", "deaths", "forks", "restarts", "server away")
+"""What has to happen in so many acquisitions."""
 KEPT: list[object] = []
 """Wrappers whose thread has died: held, so that reference counting does not do the pool's work for it."""
 
@@ -94,9 +100,7 @@ class Soak:
             try:
                 if not self._once(wrapper, rng):
                     return
-            except PoolTimeout:
-                self.ledger.count("timeouts")
-            except DatabaseError:
+            except DatabaseError:  # or a wait that was too long while the server was away
                 self.ledger.count("server away")
                 time.sleep(0.01)  # as an application would before the next attempt
             finally:
@@ -106,6 +110,8 @@ class Soak:
 
     def _once(self, wrapper: DatabaseWrapper[Any, Any], rng: random.Random) -> bool:
         """One lease. False if the thread is to die with it."""
+        if rng.random() < 0.05:
+            self._without_patience()
         self.ledger.take(wrapper.connection)
         chance = rng.random()
         if chance < 0.001:
@@ -127,6 +133,18 @@ class Soak:
                 if cursor.fetchone() != (None,):
                     self.ledger.count("leaked")
         return True
+
+    def _without_patience(self) -> None:
+        """A lease of the bare connection, unless the wait is longer than next to nothing."""
+        try:
+            connection = self.backend.get_new_connection({"timeout": IMPATIENCE})
+        except PoolTimeout:
+            return self.ledger.count("timeouts")
+        except psycopg.OperationalError:
+            return self.ledger.count("server away")
+        self.ledger.take(connection)
+        self.ledger.give()
+        return self.backend.close_connection(connection)
 
     def _fork(self) -> None:
         """A child that uses the pool and ends; the parent's sessions must not notice."""
@@ -180,7 +198,7 @@ def settled(look: Callable[[], bool], patience: float = 15.0) -> bool:
 def main(arguments: Sequence[str]) -> int:
     """Run, print, and 1 if anything does not add up."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.soak_pools", description=__doc__)
-    options.add_argument("--total", type=int, default=50_000, help="acquisitions")
+    options.add_argument("--total", type=int, default=ENOUGH, help="acquisitions")
     options.add_argument("--threads", type=int, default=32)
     options.add_argument("--restarts", type=int, default=4)
     options.add_argument("--seed", type=int, default=20240131)
@@ -209,6 +227,8 @@ def main(arguments: Sequence[str]) -> int:
         "the server agrees": agreed,
         "none left at the server": empty,
     }
+    if given.total >= ENOUGH:
+        verdicts["all of it happened"] = all(counts[what] for what in ROUGH)
     print(", ".join(f"{name}: {'yes' if holds else 'NO'}" for name, holds in verdicts.items()))
     return int(not all(verdicts.values()))
 
