@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
-from weakref import WeakSet
+from weakref import ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Handle(Generic[ConnT]):
         self._closer = closer
         self._guard = guard
         self._process = os.getpid()
-        _open.add(self)
+        _open[id(self)] = ref(self)
 
     @property
     def is_open(self) -> bool:
@@ -82,7 +82,7 @@ class Handle(Generic[ConnT]):
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        _open.discard(self)
+        _open.pop(id(self), None)
         if self.inherited:
             self._guard.revoke("its connection is the parent process's")
             park(connection)
@@ -97,18 +97,19 @@ class Handle(Generic[ConnT]):
             _log_failed_close(error)
 
 
-# Every open handle, so that a forked child can put the parent's connections out of reach at once. A set
-# of weak references: it keeps nothing alive.
-_open: WeakSet[Handle[Any]] = WeakSet()
+# Every open handle, by its id, so that a forked child can put the parent's connections out of reach at once. It keeps
+# nothing alive. Not a WeakSet: each handle takes itself out, and the set's own bookkeeping took longer than the rest.
+_open: dict[int, ref[Handle[Any]]] = {}
+
+
+def _handles() -> list[Handle[Any]]:
+    """Those that are alive. Copying the table is one step, so other threads may open and close meanwhile."""
+    return [handle for seen in _open.copy().values() if (handle := seen()) is not None]
 
 
 def handle_of(connection: object) -> Handle[Any] | None:
     """The open handle that holds *connection*. For a pool, to end a lease whose thread or task is gone."""
-    while True:
-        try:
-            return next((handle for handle in list(_open) if handle._connection is connection), None)
-        except RuntimeError:  # another thread has opened one meanwhile
-            continue
+    return next((handle for handle in _handles() if handle._connection is connection), None)
 
 
 _parked: list[object] = []
@@ -137,7 +138,7 @@ def _before_fork() -> None:
 
 
 def _abandon_inherited() -> None:
-    handles = list(_open)
+    handles = _handles()
     guards = [handle._guard for handle in handles]
     for handle in handles:
         handle.close()

@@ -214,6 +214,12 @@ def _sqlite(params: Params) -> dict[str, Any]:
     return {"NAME": params["database"], "OPTIONS": options}
 
 
+def _pysqlite3(params: Params) -> dict[str, Any]:
+    """Put in the place of sqlite3, which in many a Python loads no extension: Django's SpatiaLite needs one."""
+    made = _sqlite(params)
+    return {**made, "OPTIONS": {**made["OPTIONS"], "driver": "pysqlite3"}}
+
+
 def _psycopg(params: Params) -> dict[str, Any]:
     return {"NAME": params.get("dbname") or ""}
 
@@ -225,6 +231,7 @@ def _pymysql(params: Params) -> dict[str, Any]:
 
 _KNOWN: dict[str, tuple[str, Callable[[Params], dict[str, Any]]]] = {
     "sqlite3": ("sqlite3", _sqlite),
+    "pysqlite3": ("sqlite3", _pysqlite3),
     "psycopg": ("postgresql", _psycopg),
     "pymysql": ("mysql", _pymysql),
 }
