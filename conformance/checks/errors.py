@@ -98,7 +98,7 @@ def at_execute(subject: Subject) -> None:
     level=1,
     after=("ERR-002",),
     blame=("_cursor", "driver_errors"),
-    advice="our class is found by the name of the driver's; leave that as it is, or sort by code (DBAPIBackend.sqlstate)",
+    advice="our class is found by the name of the driver's; leave that be, or sort by code (DBAPIBackend.sqlstate)",
 )
 def duplicate_key(subject: Subject) -> None:
     subject.create_table()
