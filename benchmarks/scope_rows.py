@@ -37,7 +37,7 @@ ROWS = (
         # of a scope does here. What was reached is gated.
         targets=(
             at_least("django, kept", "ours, pool trusted", 0.8),
-            at_least("django, default", "ours, pool trusted", 3.5),
+            at_least("django, default", "ours, pool trusted", 5),
         ),
     ),
     Row(
