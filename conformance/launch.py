@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext
 
 __all__ = ["Launched", "Launcher", "fresh", "warm"]
 
@@ -62,7 +64,7 @@ def fresh(log: Path) -> Launched:
 
 
 class _Forked:
-    def __init__(self, context: multiprocessing.context.ForkServerContext, log: Path) -> None:
+    def __init__(self, context: ForkServerContext, log: Path) -> None:
         theirs_in, ours_in = context.Pipe(duplex=False)
         ours_out, theirs_out = context.Pipe(duplex=False)
         environment = dict(os.environ)  # as it is now: the warm process has the one of its own start
@@ -84,6 +86,8 @@ class _Forked:
 
 def warm() -> Launcher:
     """Forked from one process that has imported the kit: to start an interpreter takes longer than most checks."""
+    import multiprocessing  # not needed by a run of one target, whose first verdict it would delay
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["conformance.warm"])
     return lambda log: _Forked(context, log)

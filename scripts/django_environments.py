@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DJANGOS = {"4.2": "3.11", "5.2": "3.11", "6.1": "3.12"}
 EXTRAS = "conformance,mysql,postgresql,spatialite"
 POOL = "psycopg_pool"
+TRACEBACKS = "tblib==3.2.2"
+"""With which Django's own tests, run in parallel, can say what failed."""
 COMPILED = "mysqlclient==2.2.8"
 """Django's driver for MySQL has no wheels here; it is compiled against what ``make services`` installs."""
 
@@ -41,7 +43,7 @@ def made(django: str, version: str) -> bool:
     constraints.write_text("\n".join(line for line in pins if not line.lower().startswith("django==")) + "\n")
     pip = (str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq")
     pinned = (*pip, "--constraint", str(constraints))
-    run(*pinned, f"django~={django}.0", POOL, "--editable", f"{ROOT}[{EXTRAS}]")
+    run(*pinned, f"django~={django}.0", POOL, TRACEBACKS, "--editable", f"{ROOT}[{EXTRAS}]")
     if subprocess.run([*pinned, COMPILED], check=False).returncode:
         print(f"!!! {COMPILED} cannot be compiled here: Django on MySQL is not tried (make services)", file=sys.stderr)
         return True  # without a stamp, so that it is tried again

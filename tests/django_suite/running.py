@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +79,8 @@ def run(
         [str(interpreter), "-W", "ignore", "runtests.py", *options, *modules],
         cwd=source / "tests", env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if not results.exists():
+    # A run that breaks off half way writes down what it has; unittest says how many it ran only where it got to the end.
+    if not results.exists() or not re.search(r"^Ran \d+ tests? in", done.stderr, re.MULTILINE):
         raise Broken(f"Django's test runner ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
     outcomes = {test: (found[0], found[1]) for test, found in json.loads(results.read_text()).items()}
     return Run(outcomes, time.monotonic() - began)
