@@ -79,7 +79,7 @@ def run(
         [str(interpreter), "-W", "ignore", "runtests.py", *options, *modules],
         cwd=source / "tests", env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    # A run that breaks off half way writes down what it has; unittest says how many it ran only where it got to the end.
+    # A run that breaks off half way writes down what it has; unittest counts only at the end of a whole one.
     if not results.exists() or not re.search(r"^Ran \d+ tests? in", done.stderr, re.MULTILINE):
         raise Broken(f"Django's test runner ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
     outcomes = {test: (found[0], found[1]) for test, found in json.loads(results.read_text()).items()}
