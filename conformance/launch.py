@@ -24,6 +24,7 @@ class Launched(Protocol):
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long for its end; whether it came."""
+        ...
 
     def kill(self) -> None:
         """And wait."""
