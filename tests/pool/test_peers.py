@@ -10,7 +10,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -84,14 +84,21 @@ def test_psycopg_pool_hands_on_what_the_last_user_set(pool: psycopg_pool.Connect
         assert connection.execute("SHOW my.tenant").fetchone() == ("first",)
 
 
-def queue_pool(**options: Any) -> QueuePool:
+@pytest.fixture
+def queue_pool() -> Iterator[Callable[..., QueuePool]]:
+    """Makes them. What they open is closed here: a pool that is merely dropped leaves it to the collector."""
+    opened: list[sqlite3.Connection] = []
+
     def creator() -> Any:
-        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        opened.append(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        return opened[-1]
 
-    return QueuePool(creator, **{"pool_size": 1, "max_overflow": 0, **options})
+    yield lambda **options: QueuePool(creator, **{"pool_size": 1, "max_overflow": 0, **options})
+    for connection in opened:
+        connection.close()
 
 
-def test_queue_pool_lets_a_newcomer_overtake_who_waits() -> None:
+def test_queue_pool_lets_a_newcomer_overtake_who_waits(queue_pool: Callable[..., QueuePool]) -> None:
     pool = queue_pool()
     held = pool.connect()
     waits, served, before = threading.Event(), threading.Event(), sys.getswitchinterval()
@@ -125,14 +132,14 @@ def test_queue_pool_has_one_timeout_and_no_least_size_and_closes_nothing_for_bei
     assert not {name for name in known if "idle" in name or "min" in name}
 
 
-def test_queue_pool_pings_only_by_a_dialect() -> None:
+def test_queue_pool_pings_only_by_a_dialect(queue_pool: Callable[..., QueuePool]) -> None:
     pool = queue_pool(pre_ping=True)
     pool.connect().close()
     with pytest.raises(NotImplementedError, match="dialect"):
         pool.connect()
 
 
-def test_queue_pool_hands_on_what_the_last_user_left() -> None:
+def test_queue_pool_hands_on_what_the_last_user_left(queue_pool: Callable[..., QueuePool]) -> None:
     pool = queue_pool()
     connection = pool.connect()
     connection.cursor().execute("CREATE TEMPORARY TABLE left_behind (n INTEGER)")
@@ -140,7 +147,9 @@ def test_queue_pool_hands_on_what_the_last_user_left() -> None:
     assert pool.connect().cursor().execute("SELECT count(*) FROM left_behind").fetchone() == (0,)
 
 
-def test_queue_pool_does_not_take_back_what_a_dead_thread_left_referred_to() -> None:
+def test_queue_pool_does_not_take_back_what_a_dead_thread_left_referred_to(
+    queue_pool: Callable[..., QueuePool],
+) -> None:
     pool = queue_pool(timeout=0.1)
     kept = in_thread(pool.connect)
     with pytest.raises(Exception, match="QueuePool limit"):
@@ -149,7 +158,7 @@ def test_queue_pool_does_not_take_back_what_a_dead_thread_left_referred_to() -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_queue_pool_gives_a_forked_child_the_parent_s_connection() -> None:
+def test_queue_pool_gives_a_forked_child_the_parent_s_connection(queue_pool: Callable[..., QueuePool]) -> None:
     pool = queue_pool()
     connection = pool.connect()
     connection.cursor().execute("CREATE TABLE mark (n INTEGER)")  # in memory: nobody else's has it
