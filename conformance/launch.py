@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext
 
-__all__ = ["Launched", "Launcher", "fresh", "warm"]
+__all__ = ["Ahead", "Launched", "Launcher", "fresh", "stop", "warm"]
 
 
 class Launched(Protocol):
@@ -62,6 +64,39 @@ class _Fresh:
 def fresh(log: Path) -> Launched:
     """In an interpreter of its own: what a run of one target does."""
     return _Fresh(log)
+
+
+class Ahead:
+    """A fresh one that is started at once, so that it imports what it needs while its runner does. For one run."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="conformance-")
+        self._log = Path(self._folder.name, "zygote.txt")
+        self._started: Launched | None = fresh(self._log)
+
+    def __call__(self, log: Path) -> Launched:
+        started, self._started = self._started, None
+        if started is None:
+            return fresh(log)
+        self._log.replace(log)  # it goes on writing there
+        return started
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._started is not None:  # there was nothing to run after all
+            stop(self._started)
+        self._folder.cleanup()
+
+
+def stop(zygote: Launched) -> None:
+    """Close its pipes, at which it ends by itself, or is ended."""
+    for pipe in (zygote.requests, zygote.messages):
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+    if not zygote.ends_within(5):
+        zygote.kill()
 
 
 class _Forked:

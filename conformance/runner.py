@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .kinds import PROFILES
-from .launch import Launched, Launcher, fresh
+from .launch import Launched, Launcher, fresh, stop
 from .register import Requirement
 from .verdict import Result, Verdict
 
@@ -90,7 +89,7 @@ class _Run:
         try:
             self._serve(zygote)
         finally:
-            _stop(zygote)
+            stop(zygote)
         return self.done
 
     def _serve(self, zygote: Launched) -> None:
@@ -203,14 +202,6 @@ def _messages(pipe: IO[bytes], deadline: Callable[[], float]) -> Iterator[dict[s
         *lines, buffered = (buffered + data).split(b"\n")
         for line in lines:
             yield json.loads(line)
-
-
-def _stop(zygote: Launched) -> None:
-    for pipe in (zygote.requests, zygote.messages):
-        with contextlib.suppress(BrokenPipeError):
-            pipe.close()
-    if not zygote.ends_within(5):
-        zygote.kill()
 
 
 def select_ids(

@@ -239,7 +239,10 @@ def main() -> None:
         protocol.flush()
 
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    config = json.loads(_first_line(requests.fileno()))
+    first = _first_line(requests.fileno())
+    if not first:  # its runner had nothing to run
+        return
+    config = json.loads(first)
     sys.path[:0] = [entry for entry in config["path"] if entry not in sys.path]
     with ExitStack() as stack:
         target = _load(config, stack, send)
