@@ -100,7 +100,9 @@ class Soak:
             try:
                 if not self._once(wrapper, rng):
                     return
-            except DatabaseError:  # or a wait that was too long while the server was away
+            except PoolTimeout:
+                self.ledger.count("timeouts")
+            except DatabaseError:
                 self.ledger.count("server away")
                 time.sleep(0.01)  # as an application would before the next attempt
             finally:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checks import load_register
 from .kinds import ADVISORY, can_be_judged, default_profile
-from .launch import Ahead, Launcher
+from .launch import Ahead
 from .runner import Refused, RunnerError, Selection, Unreachable, run_checks, select_ids
 from .summary import ExitCode, Report
 from .waivers import apply_waivers, read_waivers
@@ -42,59 +41,35 @@ def check(
     there will be. A target that cannot be judged is a report with a ``problem``. Raises `ImproperlyConfigured`
     for a waivers file that is wrong. Each check runs in a process of its own; *timeout* is seconds per check.
     """
+    profile = profile or default_profile(target)
     with Ahead() as launch:
-        options = _Options(level, tuple(select), profile or default_profile(target), waivers, jobs, timeout, launch)
-        return _checked(target, settings or {}, options, report, started)
-
-
-@dataclass(frozen=True)
-class _Options:
-    """`check`'s own."""
-
-    level: int
-    select: tuple[str, ...]
-    profile: str
-    waivers: str | Path | None
-    jobs: int | None
-    timeout: float
-    launch: Launcher
-
-
-def _checked(
-    target: str,
-    settings: Mapping[str, Any],
-    options: _Options,
-    report: Callable[[Result], None],
-    started: Callable[[int], None],
-) -> Report:
-    level, profile = options.level, options.profile
-    register = load_register()
-    if not can_be_judged(target, profile):
-        problem = f"the profile {profile!r} says nothing about such a target"
-        return Report(target, level, [], register, problem, ExitCode.USAGE)
-    accepted = read_waivers(Path(options.waivers), register) if options.waivers else {}
-    patterns = [pattern for pattern in options.select if pattern.strip()]
-    ids = select_ids(register, patterns, level=level, profile=profile)
-    testable = [id for id in ids if register[id].check is not None]
-    if not testable:
-        return Report(target, level, [], register)
-    started(len(testable))
-    selection = Selection(
-        ids,
-        timeout=options.timeout,
-        jobs=options.jobs or os.cpu_count() or 1,
-        base=dict(settings),
-        advisory=ADVISORY.get(profile, frozenset()),
-        profile="" if profile == default_profile(target) else profile,
-        launch=options.launch,
-    )
-    try:
-        results = run_checks(target, register, selection, report)
-    except Refused as error:
-        return Report(target, level, [], register, str(error), ExitCode.USAGE)
-    except Unreachable as error:
-        return Report(target, level, [], register, str(error), ExitCode.COULD_NOT_RUN)
-    except RunnerError as error:
-        return Report(target, level, [], register, str(error), ExitCode.KIT_ERROR)
+        register = load_register()
+        if not can_be_judged(target, profile):
+            problem = f"the profile {profile!r} says nothing about such a target"
+            return Report(target, level, [], register, problem, ExitCode.USAGE)
+        accepted = read_waivers(Path(waivers), register) if waivers else {}
+        patterns = [pattern for pattern in select if pattern.strip()]
+        ids = select_ids(register, patterns, level=level, profile=profile)
+        testable = [id for id in ids if register[id].check is not None]
+        if not testable:
+            return Report(target, level, [], register)
+        started(len(testable))
+        selection = Selection(
+            ids,
+            timeout=timeout,
+            jobs=jobs or os.cpu_count() or 1,
+            base=dict(settings or {}),
+            advisory=ADVISORY.get(profile, frozenset()),
+            profile="" if profile == default_profile(target) else profile,
+            launch=launch,
+        )
+        try:
+            results = run_checks(target, register, selection, report)
+        except Refused as error:
+            return Report(target, level, [], register, str(error), ExitCode.USAGE)
+        except Unreachable as error:
+            return Report(target, level, [], register, str(error), ExitCode.COULD_NOT_RUN)
+        except RunnerError as error:
+            return Report(target, level, [], register, str(error), ExitCode.KIT_ERROR)
     judged = apply_waivers(results, accepted, date.today())
     return Report(target, level, judged, register, partial=bool(patterns))

@@ -22,7 +22,7 @@ from .options import PoolOptions
 from .orphans import Orphans
 from .owners import Owner, current_owner
 from .registry import Pools
-from .slots import references
+from .slots import is_held, references
 
 __all__ = ["AdaptedPool", "Lease", "refuse_cap"]
 
@@ -45,11 +45,6 @@ class Lease(Generic[ConnT]):
         self.since = since
         self.fresh = True
         self.references = 0
-
-    @property
-    def is_held(self) -> bool:
-        """Whether somebody else has the connection."""
-        return references(self) > self.references
 
 
 class AdaptedPool(ABC, Generic[ConnT]):
@@ -221,7 +216,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
 
     def _return(self, lease: Lease[ConnT], *, dropped: bool = False) -> None:
         """Give back, cleaned. Not what was *dropped* by one while another holds it (see `Sessions.clean`)."""
-        usable = not self._closed and not (dropped and lease.is_held) and self._clean(lease.connection)
+        usable = not self._closed and not (dropped and is_held(lease)) and self._clean(lease.connection)
         if usable:
             self._returned[id(lease.connection)] = self._clock()
         self._give(lease, usable=usable)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from backend_sdk import BaseBackend, Error, SupportsIsBroken, SupportsTransactionStatus, TransactionStatus
 
-from .slots import Slot, references
+from .slots import Slot, is_held
 
 if TYPE_CHECKING:
     from .options import PoolOptions
@@ -121,7 +121,7 @@ class Sessions(Generic[ConnT]):
         Nor is it done to what a dead thread's or a dropped wrapper's user still holds: drivers crash where two threads
         talk on one connection, and two users of one session see each other's work.
         """
-        if slot.dirty and references(slot) > slot.references:
+        if slot.dirty and is_held(slot):
             return False
         backend, connection = self.backend, slot.connection
         assert connection is not None

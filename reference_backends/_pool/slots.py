@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from .owners import Owner
 
-__all__ = ["Slot", "Waiter", "key_of", "references"]
+__all__ = ["Slot", "Waiter", "is_held", "key_of", "references"]
 
 ConnT = TypeVar("ConnT")
 
 
 class Holder(Protocol):
+    references: int
+
     @property
     def connection(self) -> Any: ...
 
@@ -29,11 +31,13 @@ _count = getattr(sys, "getrefcount", None)  # CPython has it
 
 
 def references(holder: Holder) -> int:
-    """How many there are to *holder*'s connection, to be compared with a figure of before. 0 where nothing counts them.
-
-    With more than at first, somebody still has what was leased to him, and could talk on it at any moment.
-    """
+    """How many there are to *holder*'s connection; 0 where nothing counts them."""
     return 0 if _count is None else int(_count(holder.connection))
+
+
+def is_held(holder: Holder) -> bool:
+    """Whether somebody still has what was leased to him, and could talk on it at any moment."""
+    return references(holder) > holder.references
 
 
 class Slot(Generic[ConnT]):
