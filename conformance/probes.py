@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,7 @@ __all__ = [
     "allowed_here",
     "at_once",
     "in_thread",
+    "of_lasting_threads",
     "open_raw",
     "opened",
     "settles",
@@ -122,6 +124,34 @@ def in_thread(function: Callable[[], R]) -> R:
         finally:
             failure.clear()  # or the error's traceback would hold this frame, and the frame the error
     return outcome[0]
+
+
+def of_lasting_threads(count: int, function: Callable[[], R]) -> Generator[R, None, None]:
+    """*function*'s results from up to *count* threads one after another; none ends before the generator does.
+
+    The system gives an ended thread's ident to a later one, but as a rule the latest to end is the first to be
+    reused: threads that end at once would hand one ident around among themselves.
+    """
+    leave = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def run(result: Future[R]) -> None:
+        try:
+            result.set_result(function())
+        except BaseException as error:
+            result.set_exception(error)
+        leave.wait()
+
+    try:
+        for _ in range(count):
+            result: Future[R] = Future()
+            threads.append(threading.Thread(target=run, args=(result,), name="conformance-lasting"))
+            threads[-1].start()
+            yield result.result()
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
 
 
 class CountingBackend(DelegatingBackend[Any, Any, Any, Any]):

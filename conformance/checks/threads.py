@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from backend_sdk import DatabaseWrapper, Error, SupportsThreadSafety, SupportsTransactions
 
-from ..probes import CountingBackend, allowed_here, at_once, in_thread, open_raw, opened, settles
+from ..probes import CountingBackend, allowed_here, at_once, in_thread, of_lasting_threads, open_raw, opened, settles
 from ..register import requirement, untested
 from ..verdict import CouldNotRun
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from ..subject import AnyWrapper, Subject
 
     Calls = dict[str, Callable[[], object]]
+
+_OWNERS = 8
+"""How many owners end in turn: a thread of the backend's own may take the ident of one and keep it."""
+
+_HEIRS = 32
+"""How many threads live at once after each."""
 
 
 def _not_refused(calls: Calls) -> list[str]:
@@ -177,14 +184,16 @@ def no_inheritance(subject: Subject) -> None:
         cursor.fetchall()
         return wrapper, cursor, threading.get_ident()
 
-    wrapper, cursor, owner = in_thread(make)
-    calls: Calls = {"cursor": wrapper.cursor, "execute": partial(cursor.execute, query)}
-    for _ in range(200):  # until the system has given the ident out again, once the owner's thread is quite gone
-        allowed, ident = in_thread(partial(_with_ident, calls))
-        subject.require(not allowed, f"a thread with the ident of the ended owner was allowed: {', '.join(allowed)}")
-        if ident == owner:
-            return
-    raise CouldNotRun("the system gave the ident of an ended thread to none of 200 others")
+    for _ in range(_OWNERS):
+        wrapper, cursor, owner = in_thread(make)
+        calls: Calls = {"cursor": wrapper.cursor, "execute": partial(cursor.execute, query)}
+        with closing(of_lasting_threads(_HEIRS, partial(_with_ident, calls))) as heirs:
+            for allowed, ident in heirs:
+                names = ", ".join(allowed)
+                subject.require(not allowed, f"a thread with the ident of the ended owner was allowed: {names}")
+                if ident == owner:
+                    return
+    raise CouldNotRun(f"the system gave the ident of none of {_OWNERS} ended threads to one of {_HEIRS} others")
 
 
 def _with_ident(calls: Calls) -> tuple[list[str], int]:

@@ -29,6 +29,7 @@ from backend_sdk import (
     TransactionManagementError,
     allow_blocking,
 )
+from conformance.probes import of_lasting_threads
 from tests.core.fakes import (
     PATIENCE,
     CheckedFakeCursor,
@@ -469,7 +470,8 @@ def a_child_with_a_new_thread_of_an_old_ident() -> None:
 
     def work() -> None:
         # Where the system gives the ident to nobody, there is nobody to refuse.
-        any(Worker(use_all).result() for _ in range(200))
+        with closing(of_lasting_threads(64, use_all)) as met:
+            any(met)
 
     in_child(work)
     done.set()
