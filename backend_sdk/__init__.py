@@ -37,7 +37,7 @@ from .errors import (
 )
 from .frozen import FrozenDict
 from .guard import ExecuteContext, ExecuteHook
-from .handle import Handle, handle_of, park
+from .handle import Handle, handle_of, handles_by_connection, park
 from .local import allow_blocking
 from .protocols import (
     ABILITIES,
@@ -198,6 +198,7 @@ __all__ = [
     "engine_names",
     "errors",
     "handle_of",
+    "handles_by_connection",
     "live_server",
     "load_backend_class",
     "make_backend",

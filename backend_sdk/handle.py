@@ -11,7 +11,9 @@ from weakref import ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Handle", "handle_of", "park"]
+    from .local import Token
+
+__all__ = ["Handle", "handle_of", "handles_by_connection", "park"]
 
 ConnT = TypeVar("ConnT")
 ConnT_contra = TypeVar("ConnT_contra", contravariant=True)
@@ -70,6 +72,11 @@ class Handle(Generic[ConnT]):
         ownership = getattr(self._guard, "ownership", None)  # none where no wrapper holds it
         return ownership is not None and ownership.shares > 0
 
+    @property
+    def owner(self) -> Token | None:
+        """The thread or task whose wrapper holds it; None where no wrapper does."""
+        return getattr(getattr(self._guard, "ownership", None), "token", None)
+
     def close(self) -> None:
         """Close, or park what is another process's. Raises what the driver raises; the connection is gone anyway."""
         self._end(self._closer.close_connection)
@@ -110,6 +117,11 @@ def _handles() -> list[Handle[Any]]:
 def handle_of(connection: object) -> Handle[Any] | None:
     """The open handle that holds *connection*. For a pool, to end a lease whose thread or task is gone."""
     return next((handle for handle in _handles() if handle._connection is connection), None)
+
+
+def handles_by_connection() -> dict[int, Handle[Any]]:
+    """Every open handle, by the id of what it holds. For a pool that looks over all its leases at once."""
+    return {id(handle._connection): handle for handle in _handles()}
 
 
 _parked: list[object] = []

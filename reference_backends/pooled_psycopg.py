@@ -145,10 +145,9 @@ class PsycopgPool(AdaptedPool[ConnT]):
         inner.close()
         self._close_ready()
 
-    @property
     @override
-    def size(self) -> int:
-        return 0 if self._inner is None else int(self._inner.get_stats()["pool_size"])
+    def _size(self, inner: Any) -> int:
+        return int(inner.get_stats()["pool_size"])
 
     @override
     def renew_after_fork(self) -> None:

@@ -80,10 +80,9 @@ class SQLAlchemyPool(AdaptedPool[ConnT]):
     def _end(self, inner: Any) -> None:
         inner.dispose()
 
-    @property
     @override
-    def size(self) -> int:
-        return 0 if self._inner is None else int(self._inner.checkedin() + self._inner.checkedout())
+    def _size(self, inner: Any) -> int:
+        return int(inner.checkedin() + inner.checkedout())
 
 
 class SQLAlchemyPooledBackend(AroundPool[ConnT, CursorT]):

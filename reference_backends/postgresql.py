@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, cast
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar, override
 
@@ -49,6 +50,7 @@ except ImportError as error:  # also raised where psycopg is there and libpq is 
     ) from error
 
 from psycopg import errors, pq, rows, sql
+from psycopg.adapt import AdaptersMap
 
 from ._postgresql.cursors import PostgreSQLCursor, PostgreSQLServerCursor, RowT, cursor_class, server_cursor_class
 from ._postgresql.settings import (
@@ -138,6 +140,8 @@ class PostgreSQLBackend(
         self._cursor_class: type[PostgreSQLCursor[RowT]] = cursor_class(options)
         self._server_cursor_class: type[PostgreSQLServerCursor[RowT]] = server_cursor_class(options)
         self._row_factory = self.row_factory()
+        self._as_made: WeakKeyDictionary[psycopg.Connection[RowT], tuple[AdaptersMap, int | None]] = WeakKeyDictionary()
+        """What each driver's connection had before its first user: its adapters, and how many statements it keeps."""
 
     @classmethod
     def row_factory(cls) -> rows.RowFactory[RowT]:
@@ -169,6 +173,8 @@ class PostgreSQLBackend(
 
     @override
     def init_connection_state(self, connection: psycopg.Connection[RowT], /) -> None:
+        if connection not in self._as_made:
+            self._as_made[connection] = AdaptersMap(connection.adapters), connection.prepared_max
         if self._session:
             _run(connection, self._session)
 
@@ -229,6 +235,9 @@ class PostgreSQLBackend(
         connection.cursor_factory = cast("type[psycopg.Cursor[RowT]]", psycopg.Cursor)
         connection.server_cursor_factory = cast("type[psycopg.ServerCursor[RowT]]", psycopg.ServerCursor)
         connection.prepare_threshold = self.settings.options.prepare_threshold
+        adapters, connection.prepared_max = self._as_made.get(connection, (None, connection.prepared_max))
+        if adapters is not None:  # a copy, which the next user may register what he likes with
+            connection._adapters = AdaptersMap(adapters)  # no public way replaces them
         connection.isolation_level = connection.read_only = connection.deferrable = None
         for handlers in (connection._notice_handlers, connection._notify_handlers):  # no public way takes all
             cast("list[Any]", handlers).clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -103,10 +104,15 @@ class AdaptedPool(ABC, Generic[ConnT]):
     def _end(self, inner: Any) -> None:
         """Close the other pool."""
 
-    @property
     @abstractmethod
-    def size(self) -> int:
+    def _size(self, inner: Any) -> int:
         """How many connections the other pool has."""
+
+    @property
+    def size(self) -> int:
+        """How many connections there are: after `close` and `drain` the leased ones are no longer the other pool's."""
+        inner, leased = self._inner, len(self._leases) + len(self._dropped)
+        return leased if inner is None or self._closed else max(leased, self._size(inner))
 
     @property
     def is_closed(self) -> bool:
@@ -166,14 +172,12 @@ class AdaptedPool(ABC, Generic[ConnT]):
         owner = current_owner()
         self._tend()
         timeout = self.options.timeout if timeout is None else timeout
-        inner = self._made()
+        deadline = time.monotonic() + timeout
         self._takers.append(owner)
         try:
-            connection, token = self._take(inner, timeout)
+            inner, (connection, token) = self._take_of_present(timeout, deadline)
         except TimeoutError as error:
             raise self._out_of_time(timeout, str(error)) from error.__cause__
-        except PoolClosed as error:
-            raise refused(self) from error.__cause__
         finally:
             self._takers.remove(owner)
         self._returned.pop(id(connection), None)
@@ -186,8 +190,21 @@ class AdaptedPool(ABC, Generic[ConnT]):
         self._keeper.watch(self)  # now, since it is watched for as long as it has connections
         return connection
 
+    def _take_of_present(self, timeout: float, deadline: float) -> tuple[Any, tuple[ConnT, Any]]:
+        """From the present pool; from the next one if this is drained while one waits."""
+        while True:
+            inner = self._made()
+            try:
+                return inner, self._take(inner, timeout)
+            except PoolClosed as error:
+                if self._inner is inner:  # it has not been drained
+                    raise refused(self) from error.__cause__
+            timeout = max(0.0, deadline - time.monotonic())
+
     def _made(self) -> Any:
         with self._making:
+            if self._closed:
+                raise refused(self)
             if self._inner is None:
                 self._inner = self._make()
             return self._inner
@@ -216,7 +233,8 @@ class AdaptedPool(ABC, Generic[ConnT]):
 
     def _return(self, lease: Lease[ConnT], *, dropped: bool = False) -> None:
         """Give back, cleaned. Not what was *dropped* by one while another holds it (see `Sessions.clean`)."""
-        usable = not self._closed and not (dropped and is_held(lease)) and self._clean(lease.connection)
+        current = not self._closed and lease.inner is self._inner  # else it is to end with the pool it came from
+        usable = current and not (dropped and is_held(lease)) and self._clean(lease.connection)
         if usable:
             self._returned[id(lease.connection)] = self._clock()
         self._give(lease, usable=usable)
@@ -258,6 +276,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
     def upkeep(self) -> None:
         """What finalizers have left, and leases of the dead, are ended; up to ``min_size`` are opened."""
         self._orphans.look_again(self._discard)
+        self._orphans.seek(list(self._leases.values()))
         self._tend()
         now = self._clock()
         if not self._closed and self.size < self.options.min_size and now >= self._retry_at:
@@ -282,7 +301,7 @@ class AdaptedPool(ABC, Generic[ConnT]):
         """Open ``min_size`` connections now. Raises what the driver raises."""
         held: list[ConnT] = []
         try:
-            while len(held) < self.options.min_size:
+            while self.size < self.options.min_size:  # what is idle comes first, so hold it until enough are open
                 held.append(self.acquire())
         finally:
             for connection in held:
@@ -306,20 +325,23 @@ class AdaptedPool(ABC, Generic[ConnT]):
 
     def drain(self) -> None:
         """Let the present pool run out, and begin another."""
-        inner, self._inner = self._inner, None
+        with self._making:  # nobody makes one meanwhile
+            inner, self._inner = self._inner, None
         if inner is not None:
             self._end(inner)
 
     def close(self) -> None:
         self._closed = True
         self._tend()
-        if self._inner is not None:
-            self._end(self._inner)
+        with self._making:
+            inner = self._inner
+        if inner is not None:
+            self._end(inner)
 
     def renew_after_fork(self) -> None:
         if self._inner is not None:
             park(self._inner)
-        for lease in self._leases.values():
+        for lease in (*self._leases.values(), *self._dropped):
             self._inherited.add(id(lease.connection))
             park(lease)
         self._start_empty()

@@ -10,7 +10,7 @@ from backend_sdk import InterfaceError, OperationalError
 if TYPE_CHECKING:
     from .room import Room
 
-__all__ = ["Keeper", "PoolClosed", "PoolStatistics", "PoolTimeout", "out_of_time", "refused"]
+__all__ = ["Keeper", "PoolClosed", "PoolStatistics", "PoolTimeout", "no_room", "out_of_time", "refused"]
 
 _NAMED = 3  # holders, in a timeout's text
 
@@ -67,5 +67,12 @@ def out_of_time(
 def refused(pool: object) -> PoolClosed:
     """The error of who comes to a pool that is closed."""
     error = PoolClosed(f"{pool!r} is closed")
+    error.step = "acquire"
+    return error
+
+
+def no_room(pool: object, full: str) -> PoolTimeout:
+    """The error of who would open one more than all pools together may have."""
+    error = PoolTimeout(f"{pool!r} opens no more: {full}")
     error.step = "acquire"
     return error

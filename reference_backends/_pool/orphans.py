@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from backend_sdk import handle_of
+from backend_sdk import Handle, handle_of, handles_by_connection
 
 from .owners import Owner
 
@@ -54,18 +54,28 @@ class Orphans(Generic[HeldT]):
             self._end(slot, owner)
 
     def _end(self, slot: HeldT, owner: Owner) -> None:
-        """End it by its handle, which stops the cursors and then releases. Not what other threads share."""
-        if slot.owner is not owner:  # given back meanwhile
-            return
+        """End it by its handle, which stops the cursors and then releases. Not what others may be using."""
         handle = handle_of(slot.connection)
-        if handle is None or handle.shared:
+        if slot.owner is not owner:  # given back meanwhile. Asked last: if he is, the handle is that of his own lease
+            return
+        if handle is None or handle.shared or _is_lent(handle, owner):
             self._seen.append((slot, owner, handle is None))
             return
-        self.reclaimed += 1
+        self.reclaimed += handle.is_open
         try:
             handle.drop()
         except Exception:  # what a closed pool closes at once
             return
+
+    def seek(self, slots: Iterable[HeldT]) -> None:
+        """Note the leases of wrappers whose own thread or task has ended, while he who opened them for it lives on."""
+        leased = [(slot, owner) for slot in slots if (owner := slot.owner) is not None]
+        handles = handles_by_connection() if leased else {}
+        for slot, owner in leased:
+            handle = handles.get(id(slot.connection))
+            token = handle.owner if handle is not None and not handle.shared else None
+            if token is not None and not token.alive:
+                self._new.append((slot, owner))
 
     def look_again(self, discard: Callable[[HeldT], None]) -> None:
         """Once per round: *discard* what had no handle at the round before either, since it was taken without one.
@@ -75,9 +85,17 @@ class Orphans(Generic[HeldT]):
         """
         seen, self._seen = self._seen, []
         for slot, owner, bare in seen:
-            if slot.owner is owner and bare and handle_of(slot.connection) is None:
+            handle = handle_of(slot.connection)
+            if slot.owner is owner and bare and handle is None:
                 slot.owner = None
                 self.reclaimed += 1
                 discard(slot)
             else:
                 self._end(slot, owner)
+
+
+def _is_lent(handle: Handle[Any], owner: Owner) -> bool:
+    """Whether *owner*, who has gone, only opened it for another's wrapper, which that one can still use."""
+    token = handle.owner
+    # A thread's token outlasts its sentinel by a moment, and its ident is nobody else's until then.
+    return token is not None and token.alive and token.ident != owner.ident

@@ -23,10 +23,12 @@ __all__ = [
 class Owner:
     """A thread or task that has acquired something at some time."""
 
-    __slots__ = ("gone", "label")
+    __slots__ = ("gone", "ident", "label")
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, ident: int) -> None:
         self.label = label
+        self.ident = ident
+        """The thread's; -1 for a task."""
         self.gone = False
 
 
@@ -113,7 +115,7 @@ def current_owner() -> Owner:
     owner = _tasks.get(task)
     if owner is None:
         name = task.get_name() if hasattr(task, "get_name") else "unnamed"
-        owner = _tasks[task] = Owner(f"task {name!r}")
+        owner = _tasks[task] = Owner(f"task {name!r}", -1)
         sentinel = _Sentinel(owner)
         task.add_done_callback(lambda _: sentinel.end())
     return owner
@@ -126,7 +128,7 @@ def thread_owner() -> Owner:
 
 def _new_thread_owner() -> Owner:
     thread = threading.current_thread()
-    owner = Owner(f"thread {thread.name!r}")
+    owner = Owner(f"thread {thread.name!r}", threading.get_ident())
     here.sentinel = _Sentinel(owner)
     here.owner = owner
     return owner

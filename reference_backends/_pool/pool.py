@@ -7,8 +7,10 @@ Source: Django ticket 19274. The hand-off to waiters in order is what keeps thre
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from backend_sdk import (
@@ -17,12 +19,13 @@ from backend_sdk import (
     park,
 )
 
-from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout, out_of_time, refused
+from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout, no_room, out_of_time, refused
 from .line import Line
 from .orphans import Orphans
 from .owners import Owner, current_owner, current_task, here, running_tasks
 from .sessions import Sessions
-from .slots import Slot, Waiter, key_of, references
+from .slots import Slot, key_of, references
+from .turns import Waiter
 
 if TYPE_CHECKING:
     from .options import PoolOptions
@@ -97,7 +100,7 @@ class Pool(Generic[ConnT]):
             except BaseException:  # KeyboardInterrupt, during the look
                 self._discard(slot)
                 raise
-            return self._lease(slot, owner, timeout)
+            return self._lease(slot, owner, self.options.timeout if timeout is None else timeout)
         return self._acquire_in_turn(timeout)
 
     def release(self, connection: ConnT) -> None:
@@ -111,17 +114,16 @@ class Pool(Generic[ConnT]):
             slot = found
         if slot.owner is None:
             raise InterfaceError("released twice: this connection is not leased, and may be another's by now")
+        slot.owner = None  # at once: who releases it a second time meanwhile is to be refused
         if slot.plain and (self._light or (self._trusted and self._sessions.is_at_rest(connection))):
-            slot.owner = None
             slot.fresh = True
             if self._waiters:
-                slot.direct = True
+                slot.direct = self._line.last_number()
                 slot.plain = False
             self._idle.append(slot)
             if self._waiters or self._hungry:
                 self._tell()
             return None
-        slot.owner = None
         return self._recycle(slot)
 
     def drop(self, connection: ConnT) -> None:
@@ -165,40 +167,48 @@ class Pool(Generic[ConnT]):
     def _acquire_in_turn(self, timeout: float | None) -> ConnT:
         timeout = self.options.timeout if timeout is None else timeout
         owner = current_owner()
-        if self._line.dropped or self._orphans.waiting:
+        if not self._idle and (self._line.dropped or self._orphans.waiting):
             self._tend()
-        waiter: Waiter[ConnT] = Waiter(owner)
-        self._waiters.append(waiter)
+        waiter: Waiter[Slot[ConnT]] = Waiter()
+        deadline = time.monotonic() + timeout
         try:
+            self._waiters.append(waiter)
             self._line.dispatch()
-            granted = waiter.wait(timeout)
+            in_time = waiter.wait(timeout)
         except BaseException:  # KeyboardInterrupt, while waiting
             slot = waiter.abandon()
             if slot is not None:
                 self._line.put_back(slot)
             raise
-        if not granted:
+        if not in_time:
+            self._line.dispatch()  # he stands in line no more
             raise self._out_of_time(timeout)
-        if waiter.slot is None:
+        slot = waiter.granted
+        if slot is None:
             raise self._refused()
-        return self._lease(waiter.slot, owner, timeout)
+        return self._lease(slot, owner, round(deadline - time.monotonic(), 3), waiter.number)
 
-    def _lease(self, slot: Slot[ConnT], owner: Owner, timeout: float | None) -> ConnT:
-        """Make ready what is in hand, for *owner*."""
+    def _lease(self, slot: Slot[ConnT], owner: Owner, timeout: float, number: float = inf) -> ConnT:
+        """Make ready what is in hand, for *owner*, who waited as *number* and can *timeout* seconds more for room."""
         try:
             if self._line.closed:
                 raise self._refused()
-            direct, slot.direct = slot.direct, False
-            if direct and slot.generation == self._sessions.generation:
+            if number <= slot.direct and slot.generation == self._sessions.generation:
                 # From hand to hand: it was in use just now, and at rest when it was let go.
                 self._sessions.make_plain(slot)
             elif slot.connection is not None and not self._sessions.still_good(slot):
                 self._close(slot)
             if slot.connection is None:
-                self._open(slot, self.options.timeout if timeout is None else timeout)
+                slot.place = self._keeper.room.enter(timeout)
+                if slot.place is None:
+                    raise self._out_of_time(max(0.0, timeout), f"; {self._keeper.room.full}")
+                self._open(slot)
         except BaseException:
             self._discard(slot)
             raise
+        if self._line.closed:
+            slot.plain = False  # closed meanwhile: its return is going to look closer
+        slot.direct = 0
         slot.since = self._now = self._clock()  # nobody tends, and so nobody times, a pool that had no connection
         slot.owner = owner
         return slot.connection  # type: ignore[return-value]  # opened, if there was none
@@ -224,27 +234,27 @@ class Pool(Generic[ConnT]):
             self._discard(slot)
 
     def _shelve(self, slot: Slot[ConnT]) -> None:
+        if slot.generation != self._sessions.generation:  # drained while it was being cleaned
+            return self._discard(slot)
         self._idle.append(slot)
         self._tell()
         if self._line.closed:  # meanwhile: whoever closed the pool has not seen this one
             self._close_idle()
+        return None
 
     def _tell(self) -> None:
         """Something is idle: those who wait for it, or for room, are to know."""
-        if self._waiters:
+        if self._waiters and not (self._hungry and self._keeper.room.is_asked_before(self._waiters)):
             self._line.dispatch()
         if self._hungry:
             self._keeper.room.feed()
+            self._line.dispatch()
 
-    def _open(self, slot: Slot[ConnT], timeout: float, *, evict: bool = True) -> None:
-        room = self._keeper.room
-        if not (room.enter(timeout) if evict else room.enter_freely()):
-            raise self._out_of_time(timeout, f"; all pools together may have {room.limit}")
+    def _open(self, slot: Slot[ConnT]) -> None:
+        """Open what has a place."""
         try:
             self._sessions.open(slot)
         except BaseException:
-            if slot.connection is None:
-                room.leave()
             self._close(slot)
             raise
         self._slots[key_of(slot.connection)] = slot
@@ -254,8 +264,10 @@ class Pool(Generic[ConnT]):
     def _close(self, slot: Slot[ConnT]) -> None:
         # First: another thread's new connection may come to lie at the same address.
         self._slots.pop(key_of(slot.connection), None)
-        if self._sessions.close(slot) is not None:
-            self._keeper.room.leave()
+        self._sessions.close(slot)
+        place, slot.place = slot.place, None
+        if place is not None:
+            self._keeper.room.leave(place)
 
     def _discard(self, slot: Slot[ConnT]) -> None:
         self._close(slot)
@@ -294,13 +306,23 @@ class Pool(Generic[ConnT]):
         now = self._now = self._clock()
         self._tasks = running_tasks()
         self._orphans.look_again(self._discard)
+        self._orphans.seek(self._line.slots)
         self._tend()
+        self._recover()
         for slot in self._line.slots:
             if slot.connection is not None and self._sessions.outdated(slot, now):
                 slot.plain = False  # its release is going to look closer
         for slot in list(self._idle):
             self._age(slot, now)
         self._fill(now)
+
+    def _recover(self) -> None:
+        """Take back what the exception of a signal handler has left in nobody's hands, and serve who waits for it."""
+        for slot in self._line.lost():
+            self._discard(slot)
+        if self._idle:
+            self._tell()
+        self._line.dispatch()
 
     def _age(self, slot: Slot[ConnT], now: float) -> None:
         if slot.marked != slot.since:  # leased since the last round, and back
@@ -334,7 +356,10 @@ class Pool(Generic[ConnT]):
         except IndexError:
             return
         try:
-            self._open(slot, 0.0, evict=False)
+            slot.place = self._keeper.room.enter_freely()
+            if slot.place is None:
+                raise no_room(self, self._keeper.room.full)
+            self._open(slot)
         except BaseException:
             self._discard(slot)
             raise

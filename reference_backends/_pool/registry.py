@@ -10,7 +10,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet, WeakValueDictionary, ref
+from weakref import WeakValueDictionary, ref
 
 from backend_sdk import BaseBackend, DelegatingBackend
 
@@ -86,7 +86,7 @@ class Pools:
         self._thread: threading.Thread | None = None
         self._bell = allocate_lock()
         self._stopping = False
-        _everyone.add(self)
+        _everyone[id(self)] = self
 
     def pool_for(self, backend: BaseBackend[Any, Any, Any, Any], options: PoolOptions, make: Make[PoolT]) -> PoolT:
         """The pool of *backend*'s sessions, by kind and fingerprint, never by alias; made with *make* if need be."""
@@ -138,8 +138,12 @@ class Pools:
 
     def upkeep(self) -> None:
         """One round over all pools."""
+        self.room.recover()
         for key, pool in list(self._watched.items()):
-            pool.upkeep()
+            try:
+                pool.upkeep()
+            except Exception:  # a wrapped backend's own mistake: the other pools still want tending
+                _log_failure()
             if not pool.size and (pool.is_closed or not pool.options.min_size):
                 self._watched.pop(key, None)
                 if pool.size:  # opened one meanwhile
@@ -168,7 +172,8 @@ class Pools:
         self._bell = allocate_lock()
         self._thread = None
         self.room.empty(self.room.limit)
-        for pool in list(self._known.values()):
+        # What was closed, and has another in its place, is among the watched while it has connections.
+        for pool in {*self._known.values(), *self._watched.values()}:
             pool.renew_after_fork()
         self._watched.clear()
 
@@ -196,10 +201,7 @@ def _tend_while_there(found: Callable[[], Pools | None], bell: Any) -> None:
         pools = found()
         if pools is None or pools._stopping or pools._bell is not bell:
             return
-        try:
-            pools.upkeep()
-        except Exception:  # a wrapped backend's own mistake: the other pools still want tending
-            _log_failure()
+        pools.upkeep()
         if not pools._watched:
             with pools._lock:
                 if not pools._watched:  # one opened meanwhile finds either this thread, or none
@@ -214,7 +216,7 @@ def _log_failure() -> None:
     logging.getLogger("reference_backends.pooled").warning("a round of a pool's upkeep failed", exc_info=True)
 
 
-_everyone: WeakSet[Pools] = WeakSet()
+_everyone: WeakValueDictionary[int, Pools] = WeakValueDictionary()
 _default = Pools()
 
 
@@ -223,13 +225,18 @@ def default_pools() -> Pools:
     return _default
 
 
-def _owner_gone(owner: Owner, everyone: WeakSet[Pools] = _everyone) -> None:
-    for pools in list(everyone):  # bound above: called when the modules may have been emptied
+def _all(everyone: WeakValueDictionary[int, Pools] = _everyone) -> list[Pools]:
+    """Those that are alive. The references are copied in one step, so another thread may make one meanwhile."""
+    return [pools for seen in everyone.valuerefs() if (pools := seen()) is not None]
+
+
+def _owner_gone(owner: Owner, everyone: Callable[[], list[Pools]] = _all) -> None:
+    for pools in everyone():  # bound above: called when the modules may have been emptied
         pools.owner_gone(owner)
 
 
 def _before_fork() -> None:
-    if any(pools.pools for pools in list(_everyone)):
+    if any(pools.pools for pools in _all()):
         try:  # here, since in the child an import could wait for a lock of a thread that is not there
             import ctypes  # noqa: F401 - loaded for `park`
         except ImportError:
@@ -237,13 +244,13 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
-    for pools in list(_everyone):
+    for pools in _all():
         pools.renew_after_fork()
 
 
 def _at_exit() -> None:
     forget_listeners()
-    for pools in list(_everyone):
+    for pools in _all():
         pools.close()
 
 

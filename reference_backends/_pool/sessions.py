@@ -68,7 +68,8 @@ class Sessions(Generic[ConnT]):
     def close(self, slot: Slot[ConnT]) -> ConnT | None:
         """Close and empty *slot*; returns what was in it."""
         connection, slot.connection = slot.connection, None
-        slot.plain = slot.dirty = slot.direct = False
+        slot.plain = slot.dirty = False
+        slot.direct = 0
         if connection is not None:
             try:
                 self.backend.close_connection(connection)
@@ -146,4 +147,4 @@ class Sessions(Generic[ConnT]):
         self.make_plain(slot)
 
     def make_plain(self, slot: Slot[ConnT]) -> None:
-        slot.plain = self._options.ping_after != 0  # who is to be pinged each time never is
+        slot.plain = self._options.ping_after != 0 and slot.generation == self.generation  # else there is always more

@@ -1,15 +1,15 @@
-"""A place for one connection, and one who waits for it. Neither takes a lock that a finalizer could find held."""
+"""A place for one connection."""
 
 from __future__ import annotations
 
 import sys
-from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .owners import Owner
+    from .room import Place
 
-__all__ = ["Slot", "Waiter", "is_held", "key_of", "references"]
+__all__ = ["Slot", "is_held", "key_of", "references"]
 
 ConnT = TypeVar("ConnT")
 
@@ -49,19 +49,21 @@ class Slot(Generic[ConnT]):
 
     __slots__ = (
         "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "marked", "opened",
-        "owner", "plain", "references", "resets", "since",
+        "owner", "place", "plain", "references", "resets", "since",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.connection: ConnT | None = None
         self.owner: Owner | None = None
+        self.place: Place | None = None
+        """Its place in the room that all pools share."""
         self.since = 0.0
         """When it was leased last, by the pool's coarse clock."""
         self.plain = False
         self.dirty = False
         """Whether it came back by a finalizer, which cleans nothing."""
-        self.direct = False
-        """Whether it was given back while others waited, so that it has not been idle at all."""
+        self.direct = 0
+        """The number of the last who waited when it was given back: for who came later it has been idle."""
         self.fresh = False
         """Whether the session is as ``init_connection_state`` leaves it, so that the wrapper's call can be spared."""
         self.generation = 0
@@ -74,44 +76,3 @@ class Slot(Generic[ConnT]):
         self.opened = 0
         self.broken = 0
         self.resets = 0
-
-
-class Waiter(Generic[ConnT]):
-    """Waits for a slot. Whether it gets one or gives up is decided once, by whoever takes ``_decided``."""
-
-    __slots__ = ("_decided", "_wake", "owner", "slot")
-
-    def __init__(self, owner: Owner) -> None:
-        self.owner = owner
-        self.slot: Slot[ConnT] | None = None
-        # Bare locks rather than threading.Event: an event's set() takes a lock, and a finalizer that runs inside it
-        # would wait for its own thread.
-        self._decided = allocate_lock()
-        self._wake = allocate_lock()
-        self._wake.acquire()
-
-    @property
-    def decided(self) -> bool:
-        return self._decided.locked()
-
-    def grant(self, slot: Slot[ConnT] | None) -> bool:
-        """Hand *slot* over (None: the pool is closed). False if the waiter has given up; then it keeps nothing."""
-        self.slot = slot  # before the decision: `abandon` reads it right after
-        if not self._decided.acquire(blocking=False):
-            self.slot = None
-            return False
-        self._wake.release()
-        return True
-
-    def wait(self, timeout: float) -> bool:
-        """Whether a decision came within *timeout* seconds. False means that the waiter has now given up."""
-        if self._wake.acquire(timeout=timeout):
-            return True
-        if self._decided.acquire(blocking=False):
-            return False
-        self._wake.acquire()  # granted between the two: `grant` is about to let go
-        return True
-
-    def abandon(self) -> Slot[ConnT] | None:
-        """Give up for good; returns what was granted nevertheless."""
-        return None if self._decided.acquire(blocking=False) else self.slot

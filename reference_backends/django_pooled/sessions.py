@@ -23,8 +23,8 @@ _SESSION = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "TIME_ZONE", "
 
 # What Django gives a connection when it opens it, on this side of the line. A reset gives it the driver's defaults.
 _OF_THE_CLIENT = (
-    "cursor_factory", "server_cursor_factory", "row_factory", "prepare_threshold", "isolation_level", "read_only",
-    "deferrable", "text_factory",
+    "cursor_factory", "server_cursor_factory", "row_factory", "prepare_threshold", "prepared_max", "isolation_level",
+    "read_only", "deferrable", "text_factory",
 )  # fmt: skip
 
 _KEPT_APART = {"connection", "settings_dict"}  # of what an opener's state has: never a wrapper's
@@ -59,6 +59,7 @@ class DjangoSessions(DelegatingBackend[SessionSettings, Opening, Any, Any], vend
         self.noted: dict[str, Any] = {}
         """What the engine notes on its wrapper while it opens a connection: it is true of all from this pool."""
         self._of_the_client: dict[str, Any] = {}
+        self._adapters: Any = None
         self._init_commands: list[str] = []
         told_apart = {key: own[key] for key in _SESSION if key in own}
         options = SessionOptions(settings=told_apart, params=_steady(params, plan), reset_with=plan.reset_with)
@@ -87,6 +88,7 @@ class DjangoSessions(DelegatingBackend[SessionSettings, Opening, Any, Any], vend
             if name not in _KEPT_APART and (name not in before or before[name] is not value)
         }
         self._of_the_client = {name: getattr(connection, name) for name in _OF_THE_CLIENT if hasattr(connection, name)}
+        self._adapters = _copied_adapters(connection)
         self._init_commands = [text.strip() for text in getattr(opener, "init_commands", ()) if text.strip()]
         return connection
 
@@ -105,8 +107,16 @@ class DjangoSessions(DelegatingBackend[SessionSettings, Opening, Any, Any], vend
         for name, value in self._of_the_client.items():
             if getattr(connection, name) != value:
                 setattr(connection, name, value)
+        if self._adapters is not None:  # psycopg's, which has no public way to replace them
+            connection._adapters = type(self._adapters)(self._adapters)
         for statement in self._init_commands:
             connection.execute(statement)
+
+
+def _copied_adapters(connection: Any) -> Any:
+    """The driver's adapters as the engine has made them, where it keeps any on the connection."""
+    made = getattr(connection, "_adapters", None)
+    return None if made is None else type(made)(made)
 
 
 def _steady(params: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

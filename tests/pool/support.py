@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from typing_extensions import override
 
 from backend_sdk import ConnectionSettings, SupportsReset, TransactionStatus
+from reference_backends._pool.turns import Turns
 from reference_backends.pooled import PooledBackend, PoolOptions, Pools
 from tests.core.fakes import PATIENCE, Driver, FakeBackend, FakeConnection, FakeCursor
 
@@ -90,11 +92,30 @@ class Thread(threading.Thread):
         return self.result
 
 
+@contextmanager
+def busy(turns: Turns[Any]) -> Iterator[None]:
+    """As if another thread were just matching waiters."""
+    turns._at_it[""] = object()
+    try:
+        yield
+    finally:
+        turns._at_it.clear()
+
+
 def waiting(backend: PooledBackend[Any, Any], number: int) -> None:
     """Return once *number* threads wait for the pool."""
+    _until(lambda: backend.pool.statistics().waiting >= number, f"{number} threads to wait: {backend.pool}")
+
+
+def standing_in_line(turns: Turns[Any], number: int) -> None:
+    """Return once *number* threads wait there."""
+    _until(lambda: turns.waiting >= number, f"{number} threads to wait")
+
+
+def _until(happened: Callable[[], bool], what: str) -> None:
     done = threading.Event()  # never set: it is a pause that does not count as the test's time
     for _ in range(int(PATIENCE * 200)):
-        if backend.pool.statistics().waiting >= number:
+        if happened():
             return
         done.wait(0.005)
-    raise AssertionError(f"{number} threads were to wait: {backend.pool.statistics()}")
+    raise AssertionError(f"waited in vain for {what}")

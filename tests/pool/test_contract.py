@@ -19,6 +19,7 @@ from backend_sdk import (
     TransactionStatus,
 )
 from conformance.servers.process import wait_until
+from reference_backends._pool.owners import current_owner
 from reference_backends.pooled import PoolClosed, PooledBackend, PoolOptions, Pools, PoolTimeout
 from reference_backends.pooled_psycopg import PsycopgPooledBackend
 from reference_backends.pooled_sqlalchemy import SQLAlchemyPooledBackend
@@ -422,3 +423,57 @@ def test_psycopg_s_pool_never_has_more_than_its_size(
     assert backend.pool.statistics().opened <= 3
     assert sessions(observer, settings) <= 3
     backend.pool.close()
+
+
+def test_the_least_size_is_filled_up_beside_what_is_leased(make: Make) -> None:
+    backend = make(min_size=2, max_size=2, timeout=0.5)
+    wrapper = DatabaseWrapper(backend)
+    value(wrapper, "SELECT 1")
+    backend.pool.upkeep()
+    now = backend.pool.statistics()
+    assert (now.size, now.leased, now.timeouts) == (2, 1, 0)
+    wrapper.close()
+
+
+def test_who_waits_while_the_pool_is_drained_is_served_all_the_same(make: Make) -> None:
+    backend = make(max_size=1)
+    held = backend.pool.acquire()
+    waiter = Thread(backend.pool.acquire)
+    waiting(backend, 1)
+    backend.pool.drain()
+    backend.pool.release(held)
+    connection = waiter.finish()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    backend.pool.release(connection)
+
+
+def test_what_is_leased_when_the_pool_is_drained_or_closed_is_closed_on_its_return(
+    make: Make, observer: psycopg.Connection, settings: PostgreSQLSettings
+) -> None:
+    for end in ("drain", "close"):
+        backend = make(max_size=2)
+        wrapper = DatabaseWrapper(backend)
+        value(wrapper, "SELECT 1")
+        getattr(backend.pool, end)()
+        assert backend.pool.size == 1
+        wrapper.close()
+        assert backend.pool.size == 0, end
+        assert wait_until(lambda: sessions(observer, settings) == 0 or None, "its end", timeout=10), end
+
+
+def test_a_pool_that_is_closed_while_somebody_comes_makes_nothing_for_him(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = make(max_size=1)
+
+    def closed_meanwhile() -> Any:
+        monkeypatch.undo()
+        backend.pool.close()
+        return current_owner()
+
+    monkeypatch.setattr("reference_backends._pool.adapted.current_owner", closed_meanwhile)
+    monkeypatch.setattr("reference_backends._pool.pool.current_owner", closed_meanwhile)
+    with pytest.raises(PoolClosed):
+        backend.pool.acquire()
+    assert backend.pool.size == 0
+    assert getattr(backend.pool, "_inner", None) is None

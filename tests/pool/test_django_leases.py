@@ -149,6 +149,7 @@ class TestWhatDjangoSetsAtTheOpenSurvivesAReset:
     def test_psycopg_s_cursors_and_isolation(self, postgresql: Database) -> None:
         from psycopg import Cursor, IsolationLevel
         from psycopg.rows import dict_row
+        from psycopg.types.string import TextLoader
 
         options: dict[str, Any] = {"isolation_level": IsolationLevel.SERIALIZABLE, "prepare_threshold": 0}
         wrapper = postgresql.wrapper(**options)
@@ -158,6 +159,8 @@ class TestWhatDjangoSetsAtTheOpenSurvivesAReset:
         wrapper.connection.cursor_factory = Cursor
         wrapper.connection.row_factory = dict_row
         wrapper.connection.isolation_level = None
+        wrapper.connection.prepared_max = 1
+        wrapper.connection.adapters.register_loader("int4", TextLoader)
         for setting in ("search_path TO pg_catalog", "TIME ZONE 'Asia/Tokyo'", "application_name TO 'mine'"):
             execute(wrapper, f"SET {setting}")
         execute(wrapper, "LISTEN something")
@@ -168,6 +171,8 @@ class TestWhatDjangoSetsAtTheOpenSurvivesAReset:
         assert following.isolation_level == IsolationLevel.SERIALIZABLE  # what the engine noted when it opened
         assert following.connection.cursor_factory is before
         assert following.connection.isolation_level == IsolationLevel.SERIALIZABLE
+        assert following.connection.prepared_max == 100
+        assert scalar(following, "SELECT 1") == 1
         assert scalar(following, "SHOW search_path") == '"$user", public'
         assert scalar(following, "SHOW TimeZone") == following.timezone_name
         assert scalar(following, "SELECT count(*) FROM pg_listening_channels()") == 0

@@ -14,7 +14,7 @@ from backend_sdk.handle import _parked
 from reference_backends.pooled import PooledBackend, PoolOptions, Pools
 from reference_backends.sqlite3 import SQLiteBackend, SQLiteSettings
 from tests.core.fakes import run_source
-from tests.pool.support import Bench, Thread, acquire, waiting
+from tests.pool.support import Bench, Thread, acquire, busy, waiting
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
@@ -75,7 +75,7 @@ def test_a_child_is_not_held_up_by_a_lock_that_another_thread_of_the_parent_held
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with backend.pool._line.busy, bench.pools._lock:
+        with busy(backend.pool._line), bench.pools._lock:
             held.set()
             done.wait(20)
 

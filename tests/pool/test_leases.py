@@ -10,7 +10,7 @@ import pytest
 from backend_sdk import ConnectionClosedError, DatabaseWrapper, InterfaceError, OperationalError, TransactionStatus
 from reference_backends.pooled import PoolClosed
 from tests.core.fakes import FakeConnection, in_thread
-from tests.pool.support import Bench, acquire, balanced
+from tests.pool.support import Bench, acquire, balanced, busy
 
 OPENED = ["params", "connect", "configure_connection", "set_autocommit", "init_connection_state"]
 
@@ -199,7 +199,7 @@ def test_a_finalizer_may_release_while_its_own_thread_is_inside_the_pool() -> No
     backend = bench.backend(max_size=1)
     wrapper = DatabaseWrapper(backend)
     wrapper.connect()
-    with backend.pool._line.busy:  # as if the collector ran in the middle of a match
+    with busy(backend.pool._line):  # as if the collector ran in the middle of a match
         del wrapper
     bench.pools.upkeep()
     assert backend.pool.statistics().idle == 1
@@ -286,3 +286,20 @@ def test_connections_that_equal_one_another_or_have_no_hash_are_told_apart(
     backend.close_connection(stranger)
     assert stranger.closed
     assert backend.pool.statistics().size == 2
+
+
+def test_of_two_who_release_one_connection_at_once_the_second_is_refused() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=2, reset="trusted")
+    backend.close_connection(acquire(backend))
+    connection = acquire(backend)
+    others: list[Any] = []
+
+    def meanwhile() -> None:
+        with pytest.raises(InterfaceError, match="released twice"):
+            in_thread(lambda: backend.close_connection(connection))
+        others.append(in_thread(lambda: acquire(backend)))
+
+    bench.driver.plan("transaction_status", meanwhile)
+    backend.close_connection(connection)
+    assert others[0] is not connection

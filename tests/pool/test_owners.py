@@ -220,3 +220,64 @@ def test_a_pool_s_wrapper_can_take_an_alias_s_place_in_one_thread() -> None:
     assert elsewhere != backend
     connections["default"].close()
     assert backend.pool.statistics().idle == 1
+
+
+def test_a_lease_that_a_borrower_opened_is_its_owner_s() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, timeout=0)
+    wrapper = DatabaseWrapper(backend)
+    with wrapper.shared():
+        in_thread(wrapper.connect)
+    connection = wrapper.connection
+    for _ in range(3):
+        bench.pools.upkeep()
+    assert wrapper.connection is connection
+    assert not connection.closed
+    assert backend.pool.statistics().reclaimed == 0
+
+
+def test_a_lease_that_a_borrower_opened_ends_with_its_owner_whom_the_borrower_outlives() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, timeout=0)
+    kept: list[DatabaseWrapper[Any, Any]] = []
+    made, opened, looked = threading.Event(), threading.Event(), threading.Event()
+
+    def own() -> None:
+        kept.append(DatabaseWrapper(backend))
+        with kept[0].shared():
+            made.set()
+            opened.wait(20)
+
+    def borrow() -> None:
+        made.wait(20)
+        kept[0].connect()
+        opened.set()
+        looked.wait(20)
+
+    owner, borrower = Thread(own), Thread(borrow)
+    owner.finish()
+    bench.pools.upkeep()
+    assert not kept[0].is_open
+    assert backend.pool.statistics().reclaimed == 1
+    looked.set()
+    borrower.finish()
+
+
+def test_a_task_s_lease_that_a_worker_thread_opened_ends_with_the_task() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, timeout=0)
+    kept: list[DatabaseWrapper[Any, Any]] = []
+
+    async def job() -> None:
+        kept.append(DatabaseWrapper(backend))
+        with kept[0].shared():
+            await asyncio.to_thread(kept[0].connect)
+        bench.pools.upkeep()
+        assert kept[0].is_open
+
+    async def main() -> None:
+        await asyncio.create_task(job())
+        bench.pools.upkeep()  # while the worker thread lives on
+        assert not kept[0].is_open
+
+    asyncio.run(main())

@@ -6,6 +6,8 @@ import gc
 import threading
 import weakref
 
+import pytest
+
 from backend_sdk import DatabaseWrapper
 from reference_backends.pooled import PooledBackend, PoolOptions, Pools
 from tests.core.fakes import PATIENCE
@@ -156,3 +158,32 @@ def test_the_background_ends_with_its_pools() -> None:
     pools.close()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_what_was_being_cleaned_when_the_pool_was_drained_is_closed() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1)
+    connection = acquire(backend)
+    bench.driver.plan("reset", backend.pool.drain)
+    backend.close_connection(connection)
+    assert connection.closed
+    assert backend.pool.statistics().size == 0
+
+
+def test_a_pool_whose_round_fails_does_not_keep_the_others_from_theirs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench()
+    first, second = bench.backend("first"), bench.backend("second", max_idle=10)
+    for backend in (first, second):
+        backend.close_connection(acquire(backend))
+
+    def fail() -> None:
+        raise ValueError("a mistake of its own")
+
+    monkeypatch.setattr(first.pool, "upkeep", fail)
+    bench.pools.upkeep()
+    bench.clock.pass_by(20)
+    bench.pools.upkeep()
+    assert second.pool.statistics().size == 0
+    assert "a round of a pool's upkeep failed" in caplog.text

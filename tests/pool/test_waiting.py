@@ -8,7 +8,8 @@ import pytest
 
 from backend_sdk import DatabaseWrapper, OperationalError
 from reference_backends.pooled import PoolClosed, PoolTimeout
-from tests.pool.support import Bench, Thread, acquire, balanced, waiting
+from tests.core.fakes import in_thread
+from tests.pool.support import Bench, Thread, acquire, balanced, busy, standing_in_line, waiting
 
 
 def test_waiters_are_served_in_the_order_they_came() -> None:
@@ -40,7 +41,7 @@ def test_nobody_overtakes_a_waiter() -> None:
     got: list[Any] = []
     waiter = Thread(lambda: got.append(backend.pool.acquire(30)))
     waiting(backend, 1)
-    with backend.pool._line.busy:  # the hand-off is under way in another thread
+    with busy(backend.pool._line):  # the hand-off is under way in another thread
         backend.close_connection(connection)
         with pytest.raises(PoolTimeout):
             acquire(backend)
@@ -134,7 +135,7 @@ def test_an_interrupt_while_waiting_loses_no_slot(monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("reference_backends._pool.slots.Waiter.wait", interrupted)
+        patched.setattr("reference_backends._pool.turns.Waiter.wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             acquire(backend)
     backend.close_connection(acquire(backend))
@@ -161,10 +162,47 @@ def test_what_goes_from_hand_to_hand_is_not_looked_at_again_unless_it_is_outdate
     waiter = Thread(lambda: acquire(backend))
     waiting(backend, 1)
     bench.steps()
-    with backend.pool._line.busy:  # the hand-off is about to be made
+    with busy(backend.pool._line):  # the hand-off is about to be made
         backend.close_connection(connection)
         if drained:
             backend.pool._sessions.generation += 1
     backend.pool._line.dispatch()
     assert (waiter.finish() is connection) is not drained
     assert drained or bench.steps() == ["transaction_status"]
+
+
+def test_what_was_given_back_for_one_who_had_given_up_is_looked_at_before_the_next_gets_it() -> None:
+    bench = Bench()
+    backend = bench.backend(max_size=1, max_idle=None, reset="trusted")
+    backend.close_connection(acquire(backend))
+    connection = acquire(backend)
+    impatient = Thread(lambda: backend.pool.acquire(0.05))
+    waiting(backend, 1)
+    with busy(backend.pool._line):  # so that he is still in line when he has given up
+        with pytest.raises(PoolTimeout):
+            impatient.finish()
+        backend.close_connection(connection)
+    connection.broken = True
+    assert in_thread(lambda: acquire(backend) is not connection)  # a thread's first is taken in line
+    assert connection.closed
+
+
+def test_who_waits_for_room_is_served_before_those_who_come_later() -> None:
+    bench = Bench(limit=1)
+    backend, other = bench.backend("first", max_size=2, timeout=0), bench.backend("second", max_size=1)
+    connection = acquire(backend)
+    waiter = Thread(lambda: acquire(other))
+    standing_in_line(bench.pools.room, 1)
+    backend.close_connection(connection)
+    with pytest.raises(PoolTimeout):
+        acquire(backend)
+    assert waiter.finish().closed is False
+    assert connection.closed
+
+
+def test_the_time_one_has_waited_for_a_slot_is_not_waited_again_for_room() -> None:
+    bench = Bench(limit=1)
+    backend = bench.backend(max_size=2, timeout=20)
+    acquire(backend)
+    with pytest.raises(PoolTimeout, match="all pools together may have 1"):
+        backend.pool.acquire(0.01)

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from psycopg.rows import DictRow, RowFactory, dict_row
 from pydantic import SecretStr
 from typing_extensions import override
@@ -439,6 +441,37 @@ def test_reset_undoes_all_that_a_user_can_do_to_a_session(wrapper: Wrapper) -> N
         assert value(wrapper, query) == expected, query
     run(wrapper, "DO $$ BEGIN RAISE NOTICE 'for nobody'; END $$")
     assert notices == []
+
+
+class Upper(Loader):
+    """What a user registers for himself."""
+
+    @override
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode().upper()
+
+
+class Configured(PostgreSQLBackend):
+    """Registers for the life of the session."""
+
+    @override
+    def configure_connection(self, connection: psycopg.Connection, /) -> None:
+        connection.adapters.register_loader("text", Upper)
+
+
+@pytest.mark.parametrize("kind", [PostgreSQLBackend, Configured])
+def test_a_reset_takes_back_what_the_user_has_told_the_client(
+    kind: type[PostgreSQLBackend], settings: PostgreSQLSettings
+) -> None:
+    wrapper = DatabaseWrapper(kind(settings))
+    for _ in range(2):
+        query = "SELECT 'a'::text, 'b'::varchar"
+        assert wrapper.connection.execute(query).fetchone() == ("A" if kind is Configured else "a", "b")
+        wrapper.connection.adapters.register_loader("varchar", Upper)
+        wrapper.connection.prepared_max = 1
+        wrapper.backend.reset(wrapper.connection)
+        assert wrapper.connection.prepared_max == 100
+    wrapper.close()
 
 
 def test_reset_works_in_a_read_only_session_and_without_autocommit(open_with: Callable[..., Wrapper]) -> None:
