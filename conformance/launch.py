@@ -90,12 +90,12 @@ class Ahead:
         self._folder.cleanup()
 
 
-def stop(zygote: Launched) -> None:
-    """Close its pipes, at which it ends by itself, or is ended."""
+def stop(zygote: Launched, patience: float = 5.0) -> None:
+    """Close its pipes, at which it ends by itself, or is ended after *patience* seconds."""
     for pipe in (zygote.requests, zygote.messages):
         with contextlib.suppress(BrokenPipeError):
             pipe.close()
-    if not zygote.ends_within(5):
+    if not zygote.ends_within(patience):
         zygote.kill()
 
 

@@ -89,7 +89,7 @@ class _Run:
         try:
             self._serve(zygote)
         finally:
-            stop(zygote)
+            stop(zygote, patience=20.0 if self.done else 1.0)  # what it has made on a server it drops first
         return self.done
 
     def _serve(self, zygote: Launched) -> None:

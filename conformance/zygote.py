@@ -54,6 +54,8 @@ class Child:
     folder: Path
     received: bytes = b""
     asked_for_stacks: bool = False
+    dumped: int = 0
+    """How many bytes of the stacks there were at the last look."""
 
 
 class Zygote:
@@ -168,9 +170,10 @@ class Zygote:
             else:
                 os.kill(child.pid, signal.SIGKILL)
         for child in list(self.children.values()):
-            if child.asked_for_stacks and _has_text(child.folder / "stacks.txt"):
-                time.sleep(0.01)  # the dump is written line by line
-                os.kill(child.pid, signal.SIGKILL)
+            if child.asked_for_stacks:
+                size, child.dumped = child.dumped, _size_of(child.folder / "stacks.txt")
+                if 0 < size == child.dumped:  # the dump is written bit by bit
+                    os.kill(child.pid, signal.SIGKILL)
 
     def _verdict(self, child: Child, status: int) -> Result:
         stacks, output = _text(child.folder / "stacks.txt"), _text(child.folder / "output.txt")
@@ -220,8 +223,8 @@ def _deepest(stacks: str) -> str:
     return ""
 
 
-def _has_text(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
+def _size_of(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _text(file: Path, limit: int = 20_000) -> str:

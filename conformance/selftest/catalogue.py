@@ -46,7 +46,7 @@ def run_catalogue(
     kind: str = "sdk",
     full: bool = False,
     only: Iterable[str] = (),
-    timeout: float = 5.0,
+    timeout: float = 15.0,
     jobs: int = 2,
     report: Callable[[Outcome], None] = lambda _outcome: None,
 ) -> list[Outcome]:

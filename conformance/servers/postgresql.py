@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,7 @@ class PostgreSQLServer:
                 return
             failure = self._keeper.log[before:]
             if "pre-existing shared memory" in failure:  # a session of the killed server is still ending
+                time.sleep(0.1)
                 continue
             if "could not create any TCP/IP sockets" not in failure:
                 break

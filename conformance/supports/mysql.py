@@ -13,6 +13,7 @@ import pymysql
 from backend_sdk import parse_url
 
 from ..servers.mysql import mysql_url
+from ..servers.process import wait_until
 
 if TYPE_CHECKING:
     from pymysql.cursors import Cursor
@@ -58,7 +59,11 @@ class MySQLSupport:
         return int(self._scalar(mapping, query))
 
     def terminate(self, mapping: Mapping[str, Any], connection: Connection) -> None:
-        self._scalar(mapping, f"KILL {connection.thread_id()}")  # type: ignore[no-untyped-call]  # untyped in the stubs
+        session = connection.thread_id()  # type: ignore[no-untyped-call]  # untyped in the stubs
+        self._scalar(mapping, f"KILL {session}")
+        # The server answers before the session has ended, which till then may answer too.
+        left = f"SELECT count(*) FROM information_schema.processlist WHERE id = {session}"
+        wait_until(lambda: self._scalar(mapping, left) == 0 or None, "the session's end", timeout=5)
 
     def sleep_statement(self, seconds: float) -> str:
         return f"SELECT sleep({seconds})"

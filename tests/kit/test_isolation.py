@@ -10,6 +10,7 @@ import pytest
 from conformance.checks import load_register
 from conformance.launch import Launcher, fresh, warm
 from conformance.runner import Refused, Selection, run_checks
+from conformance.servers.process import wait_until
 from conformance.verdict import Result, Verdict
 
 HERE = "tests.kit.hostile"
@@ -29,7 +30,7 @@ def line_of(name: str, text: str) -> int:
 
 @pytest.mark.parametrize("name", ["Hangs", "HangsWithTheInterpretersLock"])
 def test_a_hang_costs_one_verdict_and_shows_the_stacks_of_all_threads(name: str) -> None:
-    results = judge(name, "LIFE-001", "TYPE-001", timeout=1.0)
+    results = judge(name, "LIFE-001", "TYPE-001", timeout=3.0)
     assert results["TYPE-001"].verdict is Verdict.PASS
     hang = results["LIFE-001"]
     assert hang.verdict is Verdict.HANG
@@ -77,7 +78,7 @@ def test_processes_that_a_check_leaves_behind_are_ended() -> None:
     assert result.verdict is Verdict.PASS
     left = re.findall(r"left behind: (\d+)", result.output)
     assert left
-    assert [pid for pid in left if _is_alive(pid)] == []
+    assert wait_until(lambda: True if not any(map(_is_alive, left)) else None, "their end", timeout=10)
 
 
 def _is_alive(pid: str) -> bool:
@@ -105,7 +106,7 @@ def test_a_module_that_hangs_on_import_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "verdict"), [("ExitsWhenMade", Verdict.CRASH), ("HangsWhenMade", Verdict.HANG)])
 def test_a_backend_that_cannot_be_made_costs_one_verdict_too(name: str, verdict: Verdict) -> None:
-    results = judge(name, "TYPE-001", "SET-001", timeout=1.0)
+    results = judge(name, "TYPE-001", "SET-001", timeout=3.0)
     assert results["TYPE-001"].verdict is Verdict.PASS
     assert results["SET-001"].verdict is verdict
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backend_sdk import DatabaseWrapper
+from conformance.servers.process import wait_until
 from reference_backends.mysql import MySQLBackend, MySQLSettings
 from reference_backends.pooled import PooledBackend, PoolOptions, Pools
 from reference_backends.pooled_sqlalchemy import SQLAlchemyPooledBackend
@@ -39,6 +40,8 @@ def test_a_session_is_handed_on_clean_and_a_killed_one_is_replaced(mysql_url: st
     bare = DatabaseWrapper(MySQLBackend(settings))
     with bare.cursor() as cursor:
         cursor.execute(f"KILL {session}")
+    left = f"SELECT count(*) FROM information_schema.processlist WHERE id = {session}"
+    wait_until(lambda: True if value(bare, left) == 0 else None, "its end", timeout=10)  # the answer comes before it
     bare.close()
     assert value(first, "SELECT CONNECTION_ID()") != session
     first.close()

@@ -220,7 +220,7 @@ def test_target_session_attrs_finds_the_writable_one_among_several_hosts(
 
 
 def test_statement_timeout_ends_a_statement_and_not_the_session(open_with: Callable[..., Wrapper]) -> None:
-    wrapper = open_with(options={"statement_timeout": 0.01})
+    wrapper = open_with(options={"statement_timeout": 0.2})
     with pytest.raises(OperationalError, match="statement timeout"):
         value(wrapper, "SELECT pg_sleep(60)")
     assert wrapper.is_usable()

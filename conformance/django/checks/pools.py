@@ -27,7 +27,7 @@ LEASING = (
     "ensure_connection",
     "connect",
 )
-PATIENCE = 8.0
+PATIENCE = 12.0
 MOST = 40
 ROUNDS = 12
 

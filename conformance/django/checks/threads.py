@@ -161,8 +161,10 @@ def refused_before_opening(subject: DjangoSubject) -> None:
 )
 def collected(subject: DjangoSubject) -> None:
     # What a pool makes once, it has made now; what it keeps idle, it may open at any time.
-    most = MOST_IDLE if pools(subject) else 0
-    before = max(subject.sessions(), most)
+    if pools(subject):
+        before = max(subject.sessions(), MOST_IDLE)
+    else:  # the wrappers that were just tried have ended, which a server notices a moment later
+        before = 0 if settles(lambda: subject.sessions() == 0, 0.5) else subject.sessions()
     dropped = in_thread(lambda: _dropped(subject))
     gc.collect()
     subject.require(dropped() is None, f"a dropped wrapper is kept alive by {_holders(dropped())}", blame="connect")

@@ -57,7 +57,7 @@ ENGINES = {
     "postgresql": Engine("django:django.db.backends.postgresql", needs=("psycopg",)),
     "postgresql_pool": Engine(
         "django:django.db.backends.postgresql",
-        options(pool={"min_size": 1, "max_size": 4, "timeout": 1.0}),
+        options(pool={"min_size": 1, "max_size": 4, "timeout": 3.0}),
         versions=("5.2", "6.1"),
         needs=("psycopg_pool",),
     ),

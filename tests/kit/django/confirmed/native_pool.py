@@ -20,7 +20,7 @@ database: dict[str, Any] = {
     "USER": unquote(url.username or ""),
     "PASSWORD": unquote(url.password or ""),
 }
-pool = {"min_size": 1, "max_size": 1, "timeout": 1.0}
+pool = {"min_size": 1, "max_size": 1, "timeout": 3.0}
 settings.configure(
     DATABASES={
         "default": {**database, "OPTIONS": {"pool": pool}},
