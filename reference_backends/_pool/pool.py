@@ -22,7 +22,7 @@ from backend_sdk import (
 from .contract import Keeper, PoolClosed, PoolStatistics, PoolTimeout, no_room, out_of_time, refused
 from .line import Line
 from .orphans import Orphans
-from .owners import Owner, current_owner, current_task, here, running_tasks
+from .owners import Owner, current_owner, current_task, here, running_tasks, thread_owner
 from .sessions import Sessions
 from .slots import Slot, key_of, references
 from .turns import Waiter
@@ -86,13 +86,15 @@ class Pool(Generic[ConnT]):
 
     def acquire(self, timeout: float | None = None) -> ConnT:
         """A clean connection that is the caller's until released. Raises `PoolTimeout` if none is free in time."""
-        owner = here.owner
-        if owner is not None and not self._waiters and (not self._tasks or current_task() is None):
+        if not self._waiters and (not self._tasks or self._is_outside_of_tasks()):
             try:
                 slot = self._idle.pop()
             except IndexError:
                 return self._acquire_in_turn(timeout)
             try:
+                owner = slot.last
+                if not owner.lock._is_owned():
+                    owner = slot.last = here.owner or thread_owner()
                 if slot.plain and not (self._has_verdict and self._sessions.seems_broken(slot)):
                     slot.since = self._now
                     slot.owner = owner
@@ -102,6 +104,10 @@ class Pool(Generic[ConnT]):
                 raise
             return self._lease(slot, owner, self.options.timeout if timeout is None else timeout)
         return self._acquire_in_turn(timeout)
+
+    def _is_outside_of_tasks(self) -> bool:
+        self._tasks = running_tasks()  # asyncio may have been imported by now
+        return current_task() is None
 
     def release(self, connection: ConnT) -> None:
         """End the lease: clean the session and hand it to the next waiter, or close it if it cannot be cleaned."""

@@ -93,7 +93,7 @@ class Room(Turns[Place]):
                 self.put_back(place)
         self.dispatch()
 
-    def is_asked_before(self, others: deque[Waiter[Any]]) -> bool:
+    def is_asked_before(self, others: list[Waiter[Any]]) -> bool:
         """Whether somebody waits for room who came before the first of *others*."""
         try:
             return self.waiters[0].number < others[0].number

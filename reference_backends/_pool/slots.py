@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from .owners import NOBODY
+
 if TYPE_CHECKING:
     from .owners import Owner
     from .room import Place
@@ -48,13 +50,15 @@ class Slot(Generic[ConnT]):
     """
 
     __slots__ = (
-        "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "marked", "opened",
-        "owner", "place", "plain", "references", "resets", "since",
+        "broken", "connection", "direct", "dirty", "expires", "fresh", "generation", "idle_since", "last", "marked",
+        "opened", "owner", "place", "plain", "references", "resets", "since",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.connection: ConnT | None = None
         self.owner: Owner | None = None
+        self.last: Owner = NOBODY
+        """A thread that had it before."""
         self.place: Place | None = None
         """Its place in the room that all pools share."""
         self.since = 0.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from _thread import allocate_lock
 from abc import ABC, abstractmethod
-from collections import deque
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -92,7 +91,9 @@ class Turns(ABC, Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.waiters: deque[Waiter[T]] = deque()
+        self.waiters: list[
+            Waiter[T]
+        ] = []  # asked whether it is empty by every lease, which a deque answers more slowly
         self._at_it: dict[str, object] = {}
         """Who matches. Not a lock: it does not tell who holds it, should an interrupt have come in between."""
 
@@ -141,7 +142,7 @@ class Turns(ABC, Generic[T]):
         while self.waiters:
             first = self.waiters[0]
             if first.decided:
-                self.waiters.popleft()
+                self.waiters.pop(0)
                 first.rouse()  # an interrupt may have come between the decision and the call
                 continue
             taken = self._take()

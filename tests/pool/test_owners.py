@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend_sdk import Connections, DatabaseWrapper, Scopes, ThreadSharingError, allow_blocking
 from backend_sdk.errors import Error
+from conformance.probes import of_lasting_threads
+from reference_backends._pool.owners import here
 from tests.core.fakes import in_thread, run_source
 from tests.pool.support import Bench, Thread, acquire
 
@@ -281,3 +285,48 @@ def test_a_task_s_lease_that_a_worker_thread_opened_ends_with_the_task() -> None
         assert not kept[0].is_open
 
     asyncio.run(main())
+
+
+def test_a_thread_with_the_ident_of_one_that_has_ended_leases_for_itself() -> None:
+    backend = Bench().backend(max_size=1, timeout=0, reset="trusted")
+    slot = backend.pool._line.slots[0]
+
+    def lease() -> tuple[int, bool]:
+        backend.close_connection(acquire(backend))
+        connection = acquire(backend)  # the short way
+        is_mine = slot.owner is here.owner
+        backend.close_connection(connection)
+        return threading.get_ident(), is_mine
+
+    ident, _ = in_thread(lease)
+    with closing(of_lasting_threads(64, lease)) as leases:
+        assert next(is_mine for number, is_mine in leases if number == ident)
+
+
+BEFORE_ASYNCIO = """
+import sys
+
+from backend_sdk import DatabaseWrapper, allow_blocking, make_backend
+
+backend = make_backend({"ENGINE": "pooled", "NAME": sys.argv[1], "OPTIONS": {"wraps": "sqlite3"}})
+for _ in range(2):
+    backend.close_connection(backend.get_new_connection(backend.get_connection_params()))
+assert "asyncio.tasks" not in sys.modules
+import asyncio
+
+kept = []
+
+
+async def job():
+    with allow_blocking():
+        kept.append(DatabaseWrapper(backend))
+        kept[0].connect()
+        assert "task" in backend.pool._line.slots[-1].owner.label
+
+
+asyncio.run(job())
+"""
+
+
+def test_a_task_is_told_from_its_thread_though_asyncio_was_imported_after_the_first_lease(tmp_path: Path) -> None:
+    run_source(BEFORE_ASYNCIO.replace("sys.argv[1]", repr(str(tmp_path / "some.db"))))
