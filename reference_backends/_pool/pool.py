@@ -176,7 +176,7 @@ class Pool(Generic[ConnT]):
         if not self._idle and (self._line.dropped or self._orphans.waiting):
             self._tend()
         waiter: Waiter[Slot[ConnT]] = Waiter()
-        deadline = time.monotonic() + timeout
+        began = time.monotonic() if self._keeper.room.limit else 0.0
         try:
             self._waiters.append(waiter)
             self._line.dispatch()
@@ -192,7 +192,9 @@ class Pool(Generic[ConnT]):
         slot = waiter.granted
         if slot is None:
             raise self._refused()
-        return self._lease(slot, owner, round(deadline - time.monotonic(), 3), waiter.number)
+        if began:  # the wait for room is to end when this would have
+            timeout = round(began + timeout - time.monotonic(), 3)
+        return self._lease(slot, owner, timeout, waiter.number)
 
     def _lease(self, slot: Slot[ConnT], owner: Owner, timeout: float, number: float = inf) -> ConnT:
         """Make ready what is in hand, for *owner*, who waited as *number* and can *timeout* seconds more for room."""

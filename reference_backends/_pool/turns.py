@@ -22,7 +22,7 @@ _numbers = count(1)
 class Waiter(Generic[T]):
     """Waits for its turn. Whether it gets something or gives up is decided once, by whoever says so first."""
 
-    __slots__ = ("_verdicts", "_wake", "number")
+    __slots__ = ("_verdicts", "_wake", "number", "roused")
 
     def __init__(self) -> None:
         self.number = next(_numbers)
@@ -32,6 +32,7 @@ class Waiter(Generic[T]):
         # would wait for its own thread.
         self._wake = allocate_lock()
         self._wake.acquire()
+        self.roused = False
 
     @property
     def decided(self) -> bool:
@@ -48,14 +49,15 @@ class Waiter(Generic[T]):
         self._verdicts.append(verdict)
         if self._verdicts[0] is not verdict:
             return False
-        self.rouse()
+        self._wake.release()
+        self.roused = True
         return True
 
     def rouse(self) -> None:
-        """Let him see what was decided."""
+        """Let him see what was decided, should an interrupt have come between the decision and this."""
         try:
             self._wake.release()
-        except RuntimeError:  # he has been roused
+        except RuntimeError:  # he sees it
             return
 
     def wait(self, timeout: float) -> bool:
@@ -141,15 +143,15 @@ class Turns(ABC, Generic[T]):
         """Only here are waiters taken out, and only when all is decided: an interrupt leaves them where they are."""
         while self.waiters:
             first = self.waiters[0]
-            if first.decided:
-                self.waiters.pop(0)
-                first.rouse()  # an interrupt may have come between the decision and the call
-                continue
-            taken = self._take()
-            if taken is None:
-                return
-            if not first.grant(taken[0]) and taken[0] is not None:
-                self._lay_down(taken[0])
+            if not first.decided:
+                taken = self._take()
+                if taken is None:
+                    return
+                if not first.grant(taken[0]) and taken[0] is not None:
+                    self._lay_down(taken[0])
+            self.waiters.pop(0)
+            if not first.roused:
+                first.rouse()
 
     def last_number(self) -> int:
         """The number of who came last; 0 if nobody waits."""
