@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..subject import AnyWrapper, Subject
 
 _PATIENCE = 2.0  # seconds a pool may let somebody wait who is to be served
+_ROUND = 1.5  # seconds within which a pool looks for what the dead have left
 _IMPATIENT = 0.2
 
 
@@ -300,3 +301,27 @@ def broken_in_use(subject: Subject) -> None:
         subject.require(error is None, f"after a lease had broken in use the next one failed: {error}")
         wrapper.close()
         subject.require(not works(subject, subject.opener(), lost), "the kit could not end the session")
+
+
+@requirement(
+    "POOL-019",
+    "A lease that a borrowing thread opened stays its wrapper's when that thread ends",
+    reason="the owner's transaction would be rolled back under him, and his session be another's",
+    source="the contract, section 3: sharing; section 2: SupportsLeases",
+    level=3,
+    after=("LIFE-009", "POOL-016"),
+    blame=("get_new_connection",),
+    advice="before a dead thread's lease is ended, ask its handle for the wrapper's owner, who may be alive",
+)
+def borrowed(subject: Subject) -> None:
+    needs_leases(subject)
+    subject.create_table()
+    backend = subject.backend(**subject.limited(size=1, timeout=_ROUND))
+    wrapper: AnyWrapper = DatabaseWrapper(backend)
+    with wrapper.shared():
+        in_thread(wrapper.connect)
+    other: AnyWrapper = DatabaseWrapper(backend)
+    caught(other.connect)  # who waits for the only place has the pool look for what the dead have left
+    taken = other.is_open or not wrapper.is_open
+    subject.require(not taken, "the owner's lease was ended when the thread had died that opened it for him")
+    wrapper.close()

@@ -20,6 +20,7 @@ from typing_extensions import override
 from backend_sdk import (
     ConnectionSettings,
     DelegatingBackend,
+    Handle,
     InterfaceError,
     OperationalError,
     SupportsClose,
@@ -201,8 +202,12 @@ class TinyPool:
             self.release(self.dropped.popleft())
         for lease in list(self.leased.values()):
             handle = None if lease.thread.is_alive() else handle_of(lease.connection)
-            if handle is not None and not handle.shared:
+            if handle is not None and not handle.shared and not self.is_anothers(handle):
                 handle.close()
+
+    def is_anothers(self, handle: Handle[Any]) -> bool:
+        """Whether the dead thread has only opened it for a wrapper whose owner is alive."""
+        return handle.owner is not None and handle.owner.alive
 
     def inherited(self) -> list[Connection]:
         return [*self.idle, *self.dropped, *(lease.connection for lease in self.leased.values())]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from backend_sdk import InterfaceError, SupportsRenew
+from backend_sdk import Handle, InterfaceError, SupportsRenew
 
 from ..baseline import BaselineBackend, BaselineCursor, BaselineParams
 from ..pooled import Connection, Lease, PooledBaseline, PooledBaselineSettings, TinyPool
@@ -394,6 +394,19 @@ class TrustsThreadsToClose(PooledBaseline):
     """A thread's end is not noticed."""
 
     pool_class = _TrustsThreads
+
+
+class _TakesFromOwners(TinyPool):
+    @override
+    def is_anothers(self, handle: Handle[Any]) -> bool:
+        return False
+
+
+@mutant("POOL-019", says="the owner's lease was ended")
+class TakesFromOwners(PooledBaseline):
+    """A lease ends with the thread that opened it, whosever the wrapper is."""
+
+    pool_class = _TakesFromOwners
 
 
 class _LooksAtNothing(TinyPool):
