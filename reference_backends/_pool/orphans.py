@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from backend_sdk import Handle, handle_of, handles_by_connection
 
 from .owners import Owner
+from .slots import references
 
 __all__ = ["Held", "Orphans"]
 
@@ -17,6 +18,7 @@ class Held(Protocol):
     """What is leased: a pool's slot, or its note of a lease."""
 
     owner: Owner | None
+    references: int
 
     @property
     def connection(self) -> Any: ...
@@ -68,13 +70,16 @@ class Orphans(Generic[HeldT]):
             return
 
     def seek(self, slots: Iterable[HeldT]) -> None:
-        """Note the leases of wrappers whose own thread or task has ended, while he who opened them for it lives on."""
+        """Note the leases of wrappers whose own thread or task has ended, while he who opened them for it lives on.
+
+        He may still be inside the driver, though he could not begin anew; so only where nobody has a cursor any more.
+        """
         leased = [(slot, owner) for slot in slots if (owner := slot.owner) is not None]
         handles = handles_by_connection() if leased else {}
         for slot, owner in leased:
             handle = handles.get(id(slot.connection))
             token = handle.owner if handle is not None and not handle.shared else None
-            if token is not None and not token.alive:
+            if token is not None and not token.alive and _is_at_rest(slot):
                 self._new.append((slot, owner))
 
     def look_again(self, discard: Callable[[HeldT], None]) -> None:
@@ -92,6 +97,11 @@ class Orphans(Generic[HeldT]):
                 discard(slot)
             else:
                 self._end(slot, owner)
+
+
+def _is_at_rest(held: Held) -> bool:
+    """Whether nothing refers to the connection but the pool, the wrapper's handle and its guard."""
+    return 0 < references(held) <= held.references + 2
 
 
 def _is_lent(handle: Handle[Any], owner: Owner) -> bool:

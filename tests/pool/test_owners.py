@@ -244,6 +244,7 @@ def test_a_lease_that_a_borrower_opened_ends_with_its_owner_whom_the_borrower_ou
     bench = Bench()
     backend = bench.backend(max_size=1, timeout=0)
     kept: list[DatabaseWrapper[Any, Any]] = []
+    cursors: list[Any] = []
     made, opened, looked = threading.Event(), threading.Event(), threading.Event()
 
     def own() -> None:
@@ -254,12 +255,15 @@ def test_a_lease_that_a_borrower_opened_ends_with_its_owner_whom_the_borrower_ou
 
     def borrow() -> None:
         made.wait(20)
-        kept[0].connect()
+        cursors.append(kept[0].cursor())
         opened.set()
         looked.wait(20)
 
     owner, borrower = Thread(own), Thread(borrow)
     owner.finish()
+    bench.pools.upkeep()
+    assert kept[0].is_open  # the borrower could be inside the driver
+    cursors.clear()
     bench.pools.upkeep()
     assert not kept[0].is_open
     assert backend.pool.statistics().reclaimed == 1
