@@ -176,6 +176,18 @@ class Connections(Lookup):
             place.slots.pop(layer, None)
         return closers
 
+    def end_one(self, wrapper: AnyWrapper, reason: str) -> None:
+        """End *wrapper*, whose owner calls. Under a running event loop, what may block is done in the background."""
+        in_task = current_task() is not None
+        if not in_task and wrapper._ownership.lock is None:
+            surrender(wrapper, reason)
+            return
+        closer = retire(wrapper, reason)  # a borrower may be inside the driver
+        if closer is not None and in_task:
+            run_in_background([closer])
+        elif closer is not None:
+            closer()
+
     def forget_sessions(self) -> None:
         """Close the sessions that this thread keeps between scopes."""
         place = self._places.here(current_task())

@@ -322,6 +322,8 @@ class Guard:
             self.give_up()
         if self.transaction.blocks:
             self.compare(step)
+        elif self.transaction.has_hooks and self._has_ended():
+            self.transaction.drop_hooks()  # without autocommit they waited for the commit of what is gone
         return ours
 
     def compare(self, step: str) -> None:
@@ -330,9 +332,14 @@ class Guard:
             return
         if self.lost:
             self.transaction.break_off(f"the connection was lost during {step}")
-        elif self.in_turn(self.session.lost_transaction, self.connection):
+        elif self._has_ended():
             self.transaction.break_off(f"the database ended the block's transaction by itself during {step}")
         self.refresh()
+
+    def _has_ended(self) -> bool:
+        """Whether the transaction is gone that was open in this session."""
+        connection = self.connection  # once: another thread that shares it may close it meanwhile
+        return self.lost or connection is None or self.in_turn(self.session.lost_transaction, connection)
 
 
 def given(sql: object, params: object) -> tuple[object, ...]:

@@ -100,7 +100,11 @@ class Lookup:
         slot = place.slot(layer)
         if place.lock is not NOBODYS:
             self._context.set(slot)
-        return self._in_slot(place, slot, layer, alias)
+        wrapper = self._in_slot(place, slot, layer, alias)
+        if layer.over:  # by another thread, which may have emptied the slot before this came into it
+            slot.wrappers.pop(alias, None)
+            return self._find(alias)  # refused, or found in what is configured by now
+        return wrapper
 
     def _in_slot(self, place: AnyPlace, slot: AnySlot, layer: AnyLayer, alias: str) -> AnyWrapper:
         """The wrapper that *slot*, which is *place*'s for *layer*, has of *alias*; made if there is none."""

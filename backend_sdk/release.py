@@ -50,9 +50,9 @@ def session_key(backend: object) -> SessionKey:
     kinds: list[object] = []
     inner: Any = backend
     while True:
-        kinds.append(type(inner))
+        kinds += (type(inner), inner.settings.fingerprint)  # one around another may have settings of its own
         if not isinstance(inner, DelegatingBackend):
-            return (*kinds, inner.settings.fingerprint)
+            return tuple(kinds)
         inner = inner.wrapped
 
 

@@ -14,7 +14,7 @@ from .closing import raise_collected
 from .connections import Connections, connections
 from .databases import DEFAULT_ALIAS, unknown_alias
 from .errors import ImproperlyConfigured
-from .release import surrender
+from .local import current_token
 from .slots import Layer
 from .wrapper import DatabaseWrapper
 
@@ -67,8 +67,16 @@ class SeparateConnection:
         return self._open[-1]
 
     def __exit__(self, *_: object) -> None:
-        wrapper = self._open.pop()
-        surrender(wrapper, "its block has ended")
+        self._connections.end_one(self._own(), "its block has ended")
+
+    def _own(self) -> AnyWrapper:
+        """The wrapper of the caller's own block: several threads or tasks may be inside the same object."""
+        caller = current_token()
+        for wrapper in reversed(self._open):
+            if wrapper._ownership.token is caller:
+                self._open.remove(wrapper)
+                return wrapper
+        return self._open.pop()
 
     @override
     def __repr__(self) -> str:

@@ -88,8 +88,8 @@ class Layer(Generic[T]):
         self.routes: Mapping[str, Any] = routes or _NO_ROUTES
         self.is_base = is_base
         self.ended = False
-        self._slots: dict[int, ref[Slot[T]]] = {}
-        self._left: dict[int, ref[T]] = {}
+        self._slots: dict[ref[Slot[T]], None] = {}
+        self._left: dict[ref[T], None] = {}
 
     @property
     def top(self) -> Layer[T]:
@@ -119,7 +119,7 @@ class Layer(Generic[T]):
         """What was left so, and is still held. To be asked for after `slots`: a place leaves first and dies then."""
         if not self._left:
             return []
-        return [wrapper for wrapper in (seen() for seen in list(self._left.values())) if wrapper is not None]
+        return [wrapper for wrapper in (seen() for seen in list(self._left)) if wrapper is not None]
 
     @property
     def used(self) -> bool:
@@ -129,7 +129,7 @@ class Layer(Generic[T]):
     def slots(self) -> list[Slot[T]]:
         """The living slots of this layer, and for a root those of the layers over it."""
         alive: list[Slot[T]] = []
-        for seen in list(self._slots.values()):
+        for seen in list(self._slots):
             slot = seen()
             if slot is not None:
                 alive.append(slot)
@@ -143,12 +143,13 @@ class Layer(Generic[T]):
             layer = layer.parent
 
 
-def _note(seen: dict[int, ref[T]], what: T) -> None:
+def _note(seen: dict[ref[T], None], what: T) -> None:
+    """By the reference itself: an id may be another's by the time that the dead are taken out."""
     if len(seen) >= 32:  # tasks come and go
-        for key, other in list(seen.items()):
+        for other in list(seen):
             if other() is None:
-                seen.pop(key, None)
-    seen[id(what)] = ref(what)
+                seen.pop(other, None)
+    seen[ref(what)] = None
 
 
 class Place(Generic[T, CacheT]):
@@ -173,6 +174,7 @@ class Place(Generic[T, CacheT]):
         if slot is None:
             if self.slots:
                 for old in [other for other in self.slots if other.ended or other.over]:
+                    _leave_to(old, self.slots[old])  # whoever ends it may not have looked at its slots yet
                     del self.slots[old]
             slot = self.slots[layer] = Slot(layer, self.lock)
             layer.add(slot)
@@ -181,12 +183,17 @@ class Place(Generic[T, CacheT]):
         return slot
 
     def __del__(self) -> None:
-        for slot in self.slots.values():
+        for layer, slot in self.slots.items():
             slot.empty()
-            for made in slot.made:
-                wrapper = made()
-                if wrapper is not None and slot.layer is not None:  # somebody holds it
-                    slot.layer.leave(wrapper)
+            _leave_to(layer, slot)
+
+
+def _leave_to(layer: Layer[T], slot: Slot[T]) -> None:
+    """What somebody holds of what was made in *slot* is *layer*'s to end."""
+    for made in slot.made:
+        wrapper = made()
+        if wrapper is not None:
+            layer.leave(wrapper)
 
 
 class _Here(threading.local):

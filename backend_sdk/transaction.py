@@ -54,6 +54,11 @@ class Transaction:
     def in_block(self) -> bool:
         return bool(self.blocks)
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether anything waits for the commit."""
+        return bool(self._hooks)
+
     def new_savepoint_name(self) -> str:
         """Unique in this session, and a plain identifier in every SQL dialect."""
         self._names += 1

@@ -289,18 +289,19 @@ class DatabaseWrapper(Generic[ConnT, CursorT]):
 
     def begin_atomic(self, *, savepoint: bool, durable: bool) -> None:
         """For `Atomic`: open a block."""
-        guard = self._owned_session("atomic")
-        begin_block(self._backend, guard, savepoint=savepoint, durable=durable)
+        self._ownership.check_owner("atomic")
+        with self._ownership.alone("atomic"):  # a borrower's close comes before the block is begun, or finds it noted
+            begin_block(self._backend, self._session("atomic"), savepoint=savepoint, durable=durable)
 
     def end_atomic(self, *, failed: bool) -> None:
         """For `Atomic`: close the innermost block, then run the hooks that its commit has released."""
         self._ownership.check_owner("atomic")
         guard = cast("Guard", self._guard)
-        try:
-            hooks = end_block(self._backend, guard, failed=failed)
-        finally:
-            if guard.lost or guard.connection is None:
-                with self._ownership.alone("atomic"):
+        with self._ownership.alone("atomic"):
+            try:
+                hooks = end_block(self._backend, guard, failed=failed)
+            finally:
+                if guard.lost or guard.connection is None:
                     self._discard()
         run_hooks(hooks)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from backend_sdk import Connections, Databases, OperationalError, Scopes
+from backend_sdk import Connections, Databases, DelegatingBackend, OperationalError, Scopes
 from reference_backends.sqlite3 import SQLiteBackend, SQLiteSettings
 from tests.connections.tenants import sqlite_tenant, tenant, tenant_name
-from tests.core.fakes import Clock, Driver, FakeBackend, in_thread
+from tests.core.fakes import Clock, Driver, FakeBackend, FakeConnection, in_thread
 
 
 @pytest.fixture(name="driver")
@@ -247,3 +248,20 @@ def test_a_forked_child_opens_its_own_and_leaves_what_was_kept_alone(tmp_path: P
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert serve() is kept
+
+
+class Around(DelegatingBackend[Any, Any, FakeConnection, Any], vendor="around"):
+    """Sets up each session by settings of its own."""
+
+    @override
+    def init_connection_state(self, connection: FakeConnection, /) -> None:
+        connection.do(f"init for {self.settings.user}")
+
+
+def test_other_settings_of_a_backend_around_never_get_it(handler: Connections, scope: Scopes, driver: Driver) -> None:
+    inner = tenant(driver, conn_max_age=60)
+    one, two = (Around(inner, inner.settings.derive(user=name)) for name in ("ann", "bob"))
+    first = use(handler, scope, one)
+    assert use(handler, scope, two) is not first
+    assert use(handler, scope, one) is first
+    assert "init for bob" in driver.log

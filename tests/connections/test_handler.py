@@ -23,6 +23,7 @@ from backend_sdk import (
     UnknownAliasError,
     allow_blocking,
 )
+from backend_sdk.lookup import Lookup
 from tests.connections.tenants import tenant
 from tests.core.fakes import Driver, in_thread
 
@@ -274,3 +275,20 @@ def test_a_thread_that_reuses_an_ident_inherits_nothing(handler: Connections) ->
         thread.start()
         thread.join()
     assert len({id(wrapper) for wrapper in seen}) == 20
+
+
+def test_a_lookup_that_meets_a_new_configuration_finds_what_holds_now(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = Connections({"default": tenant(driver, "old")})
+    resolve = Lookup._resolve
+
+    def configured_meanwhile(self: Lookup, *args: Any) -> Any:
+        monkeypatch.undo()
+        made = resolve(self, *args)
+        in_thread(lambda: handler.configure({"default": tenant(driver, "new")}))
+        return made
+
+    monkeypatch.setattr(Lookup, "_resolve", configured_meanwhile)
+    assert handler["default"].settings.name == "new"
+    handler["default"].connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from backend_sdk import (
     separate_connection,
 )
 from tests.connections.tenants import sqlite_tenant, tenant
-from tests.core.fakes import Driver, in_thread
+from tests.core.fakes import PATIENCE, Driver, Worker, in_thread
 
 
 @pytest.fixture(name="driver")
@@ -371,3 +372,41 @@ def test_what_a_route_made_is_closed_by_the_scope_even_if_the_route_never_ends(
     assert driver.open_connections == []
     with pytest.raises(ScopeError):
         kept.connect()
+
+
+def test_of_two_threads_in_one_separate_connection_each_ends_its_own(handler: Connections) -> None:
+    shared = separate(handler)
+    entered, left = threading.Event(), threading.Event()
+
+    def first() -> bool:
+        with shared as mine:
+            mine.connect()
+            entered.wait(PATIENCE)
+        left.set()
+        return not mine.is_open
+
+    def second() -> None:
+        with shared as mine:
+            mine.connect()
+            entered.set()
+            assert left.wait(PATIENCE)
+            mine.cursor().execute("SELECT 1")
+
+    one = Worker(first)
+    two = Worker(second)
+    assert one.result()
+    two.result()
+
+
+def test_a_separate_connection_that_a_task_shared_is_closed_off_the_loop(handler: Connections, driver: Driver) -> None:
+    closed_in: list[int] = []
+    driver.plan("close", lambda: closed_in.append(threading.get_ident()))
+
+    async def main() -> int:
+        with separate(handler) as extra, extra.shared():
+            await asyncio.to_thread(extra.connect)
+        return threading.get_ident()
+
+    loop = asyncio.run(main())
+    assert closed_in
+    assert loop not in closed_in

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -26,6 +27,7 @@ from backend_sdk import (
     scope_finished,
     scope_started,
 )
+from backend_sdk.slots import Layer, Place
 from tests.connections.tenants import sqlite_tenant, tenant, tenant_name
 from tests.core.fakes import PATIENCE, Driver, FakeConnection, Worker, in_thread
 
@@ -622,3 +624,14 @@ def test_a_scope_whose_end_fails_leaves_no_garbage_either(
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_what_somebody_holds_is_not_forgotten_though_its_slot_is_cleared_away_before_the_end_has_looked() -> None:
+    place: Place[Driver, None] = Place(None, task=False)
+    ended, following = Layer[Driver](None), Layer[Driver](None)
+    held = Driver()
+    place.slot(ended).made.append(ref(held))
+    ended.ended = True  # the first thing that the end does, in another thread
+    place.slot(following)
+    assert ended.slots() == []
+    assert ended.left() == [held]

@@ -9,6 +9,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -780,3 +781,21 @@ class TestAnyNesting:
         if tree.fails or doomed:
             return [], not (tree.savepoint or outermost)
         return sorted(work), False
+
+
+def test_without_autocommit_a_hook_is_forgotten_with_the_transaction_that_the_database_ended(tmp_path: Path) -> None:
+    wrapper = sqlite_wrapper(tmp_path / "some.db", autocommit=False)
+    cursor = wrapper.cursor()
+    cursor.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    wrapper.commit()
+    ran: list[str] = []
+    with wrapper.atomic():
+        cursor.execute("INSERT INTO t VALUES (1)")
+        wrapper.on_commit(lambda: ran.append("of what is gone"))
+    with pytest.raises(IntegrityError):
+        cursor.execute("INSERT OR ROLLBACK INTO t VALUES (1)")
+    cursor.execute("INSERT INTO t VALUES (2)")
+    wrapper.commit()
+    assert ran == []
+    assert cursor.execute("SELECT id FROM t").fetchall() == [(2,)]
+    wrapper.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backend_sdk import ConnectionClosedError, IntegrityError, ThreadSharingError
+from backend_sdk import ConnectionClosedError, IntegrityError, ThreadSharingError, TransactionManagementError
 from tests.core.fakes import (
     PATIENCE,
     CheckedFakeCursor,
@@ -380,3 +380,37 @@ class WatchedLock:
     def await_waiters(self, count: int) -> None:
         for _ in range(count):
             assert self._arrivals.acquire(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("step", ["begin", "commit"])
+def test_a_borrower_closes_before_a_block_or_after_it_but_not_between_its_steps(driver: Driver, step: str) -> None:
+    wrapper = fake_wrapper(driver, threadsafety=2)
+    wrapper.connect()
+    borrowers: list[Worker] = []
+    ran: list[str] = []
+    closing = threading.Event()
+
+    def close() -> None:
+        closing.set()
+        wrapper.close()
+
+    def meanwhile() -> None:
+        borrowers.append(Worker(close))
+        closing.wait(PATIENCE)
+        threading.Event().wait(SHORT)  # which would be enough for a close that waits for nobody
+
+    def insert_after(borrower: Worker) -> None:
+        borrower.result()
+        wrapper.cursor().execute("INSERT")
+
+    driver.plan(step, meanwhile)
+    with wrapper.shared():
+        if step == "begin":
+            with pytest.raises(TransactionManagementError), wrapper.atomic():
+                insert_after(borrowers[0])
+        else:
+            with wrapper.atomic():
+                wrapper.on_commit(lambda: ran.append("hook"))
+        borrowers[0].result()
+    assert len(driver.connections) == 1
+    assert ran == (["hook"] if step == "commit" else [])
