@@ -94,6 +94,11 @@ _UNKNOWN, _BAD = TransactionStatus.UNKNOWN, int(pq.ConnStatus.BAD)
 SettingsT = TypeVar("SettingsT", bound=PostgreSQLSettings, default=PostgreSQLSettings)
 
 
+_as_made: WeakKeyDictionary[psycopg.Connection[Any], tuple[AdaptersMap, int | None]] = WeakKeyDictionary()
+"""What each connection had before its first user: its adapters, and how many statements it keeps. Not the backend's
+own: a session that a thread keeps between scopes may be reset by another, equal one."""
+
+
 class PostgreSQLBackend(
     SupportsPing[psycopg.Connection[RowT]],
     SupportsIsBroken[psycopg.Connection[RowT]],
@@ -140,8 +145,6 @@ class PostgreSQLBackend(
         self._cursor_class: type[PostgreSQLCursor[RowT]] = cursor_class(options)
         self._server_cursor_class: type[PostgreSQLServerCursor[RowT]] = server_cursor_class(options)
         self._row_factory = self.row_factory()
-        self._as_made: WeakKeyDictionary[psycopg.Connection[RowT], tuple[AdaptersMap, int | None]] = WeakKeyDictionary()
-        """What each driver's connection had before its first user: its adapters, and how many statements it keeps."""
 
     @classmethod
     def row_factory(cls) -> rows.RowFactory[RowT]:
@@ -173,8 +176,8 @@ class PostgreSQLBackend(
 
     @override
     def init_connection_state(self, connection: psycopg.Connection[RowT], /) -> None:
-        if connection not in self._as_made:
-            self._as_made[connection] = AdaptersMap(connection.adapters), connection.prepared_max
+        if connection not in _as_made:
+            _as_made[connection] = AdaptersMap(connection.adapters), connection.prepared_max
         if self._session:
             _run(connection, self._session)
 
@@ -235,7 +238,7 @@ class PostgreSQLBackend(
         connection.cursor_factory = cast("type[psycopg.Cursor[RowT]]", psycopg.Cursor)
         connection.server_cursor_factory = cast("type[psycopg.ServerCursor[RowT]]", psycopg.ServerCursor)
         connection.prepare_threshold = self.settings.options.prepare_threshold
-        adapters, connection.prepared_max = self._as_made.get(connection, (None, connection.prepared_max))
+        adapters, connection.prepared_max = _as_made.get(connection, (None, connection.prepared_max))
         if adapters is not None:  # a copy, which the next user may register what he likes with
             connection._adapters = AdaptersMap(adapters)  # no public way replaces them
         connection.isolation_level = connection.read_only = connection.deferrable = None

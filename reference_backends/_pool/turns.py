@@ -93,9 +93,8 @@ class Turns(ABC, Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.waiters: list[
-            Waiter[T]
-        ] = []  # asked whether it is empty by every lease, which a deque answers more slowly
+        self.waiters: list[Waiter[T]] = []
+        """Every lease asks whether it is empty, which a deque would answer more slowly."""
         self._at_it: dict[str, object] = {}
         """Who matches. Not a lock: it does not tell who holds it, should an interrupt have come in between."""
 
